@@ -1,0 +1,98 @@
+// swift-tools-version:6.1
+import PackageDescription
+
+// Warnings are errors in continuous integration (see .ci/run), not for users on newer compilers.
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+/// A target of this package, with the settings that all of them share.
+func target(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func executable(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func test(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .testTarget(
+        name: "\(name)Tests", dependencies: dependencies + ["TestSupport"], resources: resources,
+        swiftSettings: settings)
+}
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioFoundation = Target.Dependency.product(name: "NIOFoundationCompat", package: "swift-nio")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+
+let package = Package(
+    name: "earshot",
+    products: [
+        .executable(name: "earshotd", targets: ["earshotd"]),
+        .executable(name: "earshot", targets: ["earshot"]),
+        .executable(name: "KernelBenchmarks", targets: ["KernelBenchmarks"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
+    ],
+    targets: [
+        // C libraries: module maps only.
+        .systemLibrary(name: "CALSA", pkgConfig: "alsa", providers: [.apt(["libasound2-dev"])]),
+        .systemLibrary(name: "CFFTW", pkgConfig: "fftw3f", providers: [.apt(["libfftw3-dev"])]),
+        .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+        .systemLibrary(name: "CSndfile", pkgConfig: "sndfile", providers: [.apt(["libsndfile1-dev"])]),
+        .systemLibrary(name: "CSoxr", pkgConfig: "soxr", providers: [.apt(["libsoxr-dev"])]),
+        .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
+        .systemLibrary(name: "CFloatEnvironment"),
+
+        // Numeric core.
+        target("TensorKernels", ["COpenBLAS", "CFloatEnvironment"]),
+        target("AudioFeatures", ["TensorKernels", "CFFTW"]),
+        target("AudioEmbedding", ["TensorKernels", "AudioFeatures"]),
+        target("OptimalTransport", ["TensorKernels"]),
+
+        // Edges.
+        target("Labels"),
+        target("EventDetection"),
+        target("AudioCapture", ["CALSA", "CSndfile", "CSoxr"]),
+        target("Evaluation", ["TensorKernels", "OptimalTransport"]),
+        target("EventServer", [nioCore, nioPosix, nioFoundation, logging]),
+        target("DaemonConfiguration", ["Labels", yams]),
+
+        // Wiring.
+        target(
+            "DetectionPipeline",
+            [
+                "TensorKernels", "AudioFeatures", "AudioEmbedding", "OptimalTransport", "Labels", "EventDetection",
+                "AudioCapture",
+            ]),
+        executable(
+            "earshotd",
+            ["DetectionPipeline", "EventServer", "DaemonConfiguration", "CSystemd", logging, argumentParser]),
+        executable("earshot", ["DetectionPipeline", "Evaluation", argumentParser]),
+        executable("KernelBenchmarks", ["TensorKernels", "AudioFeatures", "AudioEmbedding", "OptimalTransport"]),
+
+        // Tests.
+        target("TestSupport", ["TensorKernels", "AudioEmbedding"]),
+        test("TensorKernels", ["TensorKernels"]),
+        test("AudioFeatures", ["AudioFeatures", "AudioEmbedding"], resources: [.copy("Golden")]),
+        test("AudioEmbedding", ["AudioEmbedding", "AudioFeatures"], resources: [.copy("Golden")]),
+        test("OptimalTransport", ["OptimalTransport", "AudioEmbedding"], resources: [.copy("Golden")]),
+        test("Labels", ["Labels"]),
+        test("EventDetection", ["EventDetection"]),
+        test("AudioCapture", ["AudioCapture", "CSndfile"]),
+        test("Evaluation", ["Evaluation"], resources: [.copy("Golden")]),
+        test("EventServer", ["EventServer"]),
+        test("DaemonConfiguration", ["DaemonConfiguration"]),
+        test("DetectionPipeline", ["DetectionPipeline"]),
+        test("EndToEnd", []),
+    ]
+)
