@@ -1,0 +1,168 @@
+package import AudioFeatures
+
+/// A model's `config.json`.
+package struct ModelConfiguration: Codable, Sendable, Equatable {
+    /// The layout of the model directory that this code reads.
+    package static let supportedFormat = 1
+
+    package var format: Int
+    package var name: String
+    package var version: String
+    package var frontEnd: LogMelConfiguration
+    package var encoder: EncoderConfiguration
+    package var window: WindowConfiguration
+    package var projection: ProjectionConfiguration
+    /// Constants of the streaming matcher.
+    package var transport: ModelConstants
+    package var prompts: PromptConfiguration
+    /// Calibrated defaults of the event detector.
+    package var detection: ModelConstants
+    package var text: TextConfiguration
+    /// Sentences behind `prompt_embeddings` of `golden.safetensors`; empty where there are none.
+    package var goldenPrompts: [String]
+
+    /// The pooled sliding window.
+    package struct WindowConfiguration: Codable, Sendable, Equatable {
+        /// Steps that one window pools.
+        package var steps: Int
+    }
+
+    /// From pooled steps to the vector that transport compares.
+    package struct ProjectionConfiguration: Codable, Sendable, Equatable {
+        package var tagCount: Int
+        package var hiddenSize: Int
+        /// D, the size of the joint part of an audio or text vector.
+        package var jointSize: Int
+        package var tagWeight: Float
+        package var jointWeight: Float
+        /// r, the rows of the metric's factor L.
+        package var embeddingSize: Int
+
+        /// Elements of an audio or text vector: tags, then joint part.
+        package var vectorSize: Int { tagCount + jointSize }
+
+        enum CodingKeys: String, CodingKey {
+            case tagCount = "tag_count"
+            case hiddenSize = "hidden_size"
+            case jointSize = "joint_size"
+            case tagWeight = "tag_weight"
+            case jointWeight = "joint_weight"
+            case embeddingSize = "embedding_size"
+        }
+    }
+
+    package struct PromptConfiguration: Codable, Sendable, Equatable {
+        /// The sentence a bare label is embedded as, with `{label}` in the label's place.
+        package var template: String
+    }
+
+    /// The text encoder that the text projections were trained on.
+    package struct TextConfiguration: Codable, Sendable, Equatable {
+        package var model: String
+        package var embeddingSize: Int
+        package var maximumTokens: Int
+        /// Of its weight file, in hexadecimal; nil where not pinned.
+        package var weightsSHA256: String?
+
+        enum CodingKeys: String, CodingKey {
+            case model
+            case embeddingSize = "embedding_size"
+            case maximumTokens = "maximum_tokens"
+            case weightsSHA256 = "weights_sha256"
+        }
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case format
+        case name
+        case version
+        case frontEnd = "front_end"
+        case encoder
+        case window
+        case projection
+        case transport
+        case prompts
+        case detection
+        case text
+        case goldenPrompts = "golden_prompts"
+    }
+
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        format = try container.decode(Int.self, forKey: .format)
+        guard format == Self.supportedFormat else {
+            throw DecodingError.dataCorruptedError(
+                forKey: .format, in: container,
+                debugDescription: "\(format); this version reads format \(Self.supportedFormat)")
+        }
+        name = try container.decode(String.self, forKey: .name)
+        version = try container.decode(String.self, forKey: .version)
+        frontEnd = try container.decode(LogMelConfiguration.self, forKey: .frontEnd)
+        encoder = try container.decode(EncoderConfiguration.self, forKey: .encoder)
+        window = try container.decode(WindowConfiguration.self, forKey: .window)
+        projection = try container.decode(ProjectionConfiguration.self, forKey: .projection)
+        transport = try container.decodeIfPresent(ModelConstants.self, forKey: .transport) ?? ModelConstants([:])
+        prompts = try container.decode(PromptConfiguration.self, forKey: .prompts)
+        detection = try container.decodeIfPresent(ModelConstants.self, forKey: .detection) ?? ModelConstants([:])
+        text = try container.decode(TextConfiguration.self, forKey: .text)
+        goldenPrompts = try container.decodeIfPresent([String].self, forKey: .goldenPrompts) ?? []
+    }
+
+    /// - Throws: ``FieldError``.
+    func validate() throws {
+        do {
+            try frontEnd.validate()
+        } catch let error as LogMelConfigurationError {
+            throw FieldError("front_end.\(error.field)", error.problem)
+        }
+        try encoder.validate(melCount: frontEnd.melCount)
+        guard (1...4096).contains(window.steps) else {
+            throw FieldError("window.steps", "is \(window.steps), not 1 to 4096")
+        }
+        let sizes = [
+            ("tag_count", projection.tagCount), ("hidden_size", projection.hiddenSize),
+            ("joint_size", projection.jointSize), ("embedding_size", projection.embeddingSize),
+        ]
+        for (key, size) in sizes where !(1...65536).contains(size) {
+            throw FieldError("projection.\(key)", "is \(size), not 1 to 65536")
+        }
+        for (key, weight) in [("tag_weight", projection.tagWeight), ("joint_weight", projection.jointWeight)]
+        where !(weight.isFinite && weight >= 0) {
+            throw FieldError("projection.\(key)", "is \(weight), not a number of at least 0")
+        }
+        guard prompts.template.contains("{label}") else {
+            throw FieldError("prompts.template", "has no {label} in it")
+        }
+        guard (1...65536).contains(text.embeddingSize), (1...65536).contains(text.maximumTokens) else {
+            throw FieldError("text", "has an embedding_size or maximum_tokens that is not 1 to 65536")
+        }
+    }
+}
+
+/// Named numbers of a section whose meaning belongs to another target. Entries that are not numbers are skipped.
+package struct ModelConstants: Codable, Sendable, Equatable {
+    package var values: [String: Double]
+
+    package init(_ values: [String: Double]) { self.values = values }
+
+    package subscript(name: String) -> Double? { values[name] }
+
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: Name.self)
+        values = [:]
+        for key in container.allKeys {
+            values[key.stringValue] = try? container.decode(Double.self, forKey: key)
+        }
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        try values.encode(to: encoder)
+    }
+
+    private struct Name: CodingKey {
+        let stringValue: String
+        var intValue: Int? { nil }
+        init(stringValue: String) { self.stringValue = stringValue }
+        init?(intValue: Int) { nil }
+    }
+}
