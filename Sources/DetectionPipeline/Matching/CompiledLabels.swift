@@ -1,0 +1,118 @@
+package import AudioEmbedding
+package import Labels
+import OptimalTransport
+package import TensorKernels
+
+/// A label set made ready for matching against one model: prompt embeddings, background statistics, bank scores.
+///
+/// Immutable, so that a reload builds a new one aside and hands it over whole.
+package struct CompiledLabels: Sendable {
+    /// The labels in the order of the file; the index of a label everywhere below.
+    package let entries: [LabelEntry]
+    /// [promptCount x embeddingSize]: metric-space embeddings (L·y), the prompts of one label contiguous.
+    package let promptEmbeddings: Matrix
+    /// The rows of `promptEmbeddings` that belong to each label.
+    package let promptRanges: [Range<Int>]
+    /// |L·y|² / 2 of every prompt.
+    let promptHalfNorms: [Float]
+    /// Mean of each label's similarity over the model's background windows.
+    package let backgroundMean: [Float]
+    /// 1 / standard deviation of each label's similarity over the model's background windows.
+    package let backgroundScale: [Float]
+    /// [bankCount x labelCount]: standardised scores of the model's reference bank.
+    package let bankScores: Matrix
+
+    package var count: Int { entries.count }
+    package var names: [String] { entries.map(\.name) }
+
+    /// - Parameters:
+    ///   - entries: At least one label; each has at least one prompt.
+    ///   - embedder: Gives the prompts' metric-space embeddings, from its cache or the text encoder.
+    ///   - bank: The model's reference and background windows.
+    /// - Throws: What the embedder throws, when a prompt is in no cache and the text encoder is missing.
+    package init(_ entries: [LabelEntry], embedder: LabelEmbedder, bank: ReferenceBank) throws {
+        precondition(!entries.isEmpty, "a label set has at least one label")
+        self.entries = entries
+        var ranges: [Range<Int>] = []
+        var prompts: [String] = []
+        for entry in entries {
+            ranges.append(prompts.count..<prompts.count + entry.prompts.count)
+            prompts += entry.prompts
+        }
+        promptRanges = ranges
+        promptEmbeddings = try embedder.embeddings(for: prompts)
+        promptHalfNorms = (0..<promptEmbeddings.rowCount).map { index in
+            promptEmbeddings.row(index).reduce(0) { $0 + $1 * $1 } / 2
+        }
+        let background = Self.similarities(
+            of: bank.background, to: promptEmbeddings, halfNorms: promptHalfNorms, ranges: ranges)
+        (backgroundMean, backgroundScale) = Self.statistics(ofColumns: background)
+        bankScores = Self.standardised(
+            Self.similarities(of: bank.reference, to: promptEmbeddings, halfNorms: promptHalfNorms, ranges: ranges),
+            mean: backgroundMean, scale: backgroundScale)
+    }
+
+    /// Similarity of every window to every label: −|Lx − Ly|² / 2, the best of a label's prompts.
+    ///
+    /// - Parameter windows: [windowCount x embeddingSize], metric space.
+    /// - Returns: [windowCount x labelCount], ≤ 0 up to rounding.
+    package func similarities(of windows: Matrix) -> Matrix {
+        Self.similarities(of: windows, to: promptEmbeddings, halfNorms: promptHalfNorms, ranges: promptRanges)
+    }
+
+    /// Similarities in units of each label's spread over background, centred on its mean there.
+    ///
+    /// - Parameter windows: [windowCount x embeddingSize], metric space.
+    /// - Returns: [windowCount x labelCount]; about 0 ± 1 on background.
+    package func standardisedScores(of windows: Matrix) -> Matrix {
+        Self.standardised(similarities(of: windows), mean: backgroundMean, scale: backgroundScale)
+    }
+
+    private static func standardised(_ similarities: Matrix, mean: [Float], scale: [Float]) -> Matrix {
+        var scores = similarities
+        for row in 0..<scores.rowCount {
+            for label in 0..<scores.columnCount {
+                scores[row, label] = (scores[row, label] - mean[label]) * scale[label]
+            }
+        }
+        return scores
+    }
+
+    private static func similarities(
+        of windows: Matrix, to prompts: Matrix, halfNorms: [Float], ranges: [Range<Int>]
+    ) -> Matrix {
+        let products = matrixMultiply(windows, prompts, transposingB: true)
+        var result = Matrix(rowCount: windows.rowCount, columnCount: ranges.count)
+        for row in 0..<windows.rowCount {
+            let halfNorm = windows.row(row).reduce(0) { $0 + $1 * $1 } / 2
+            for (label, range) in ranges.enumerated() {
+                var best = -Float.infinity
+                for prompt in range { best = max(best, products[row, prompt] - halfNorms[prompt]) }
+                result[row, label] = best - halfNorm
+            }
+        }
+        return result
+    }
+
+    /// Mean and reciprocal standard deviation of every column.
+    private static func statistics(ofColumns matrix: Matrix) -> (mean: [Float], scale: [Float]) {
+        var means = [Float](repeating: 0, count: matrix.columnCount)
+        var scales = [Float](repeating: 1, count: matrix.columnCount)
+        guard matrix.rowCount > 1 else { return (means, scales) }
+        for column in 0..<matrix.columnCount {
+            var sum = 0.0
+            var squares = 0.0
+            for row in 0..<matrix.rowCount {
+                let value = Double(matrix[row, column])
+                sum += value
+                squares += value * value
+            }
+            let mean = sum / Double(matrix.rowCount)
+            let variance = max(squares / Double(matrix.rowCount) - mean * mean, 0)
+            means[column] = Float(mean)
+            // A label whose score never moves on background would turn rounding into huge scores.
+            scales[column] = Float(1 / max(variance.squareRoot(), 1e-4))
+        }
+        return (means, scales)
+    }
+}
