@@ -15,15 +15,15 @@ struct Vocabulary: Sendable {
     /// Number of pieces.
     var count: Int { ranges.count }
 
-    /// - Throws: ``TextEncoderError`` for a file that cannot be read or is no vocabulary.
+    /// - Throws: ``ModelError`` for a file that cannot be read or is no vocabulary.
     init(path: String) throws {
         do {
             text = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
         } catch {
-            throw TextEncoderError(path: path, reason: "the vocabulary cannot be read: \(error.localizedDescription)")
+            throw ModelError(path: path, problem: "cannot be read")
         }
         guard text.count <= Vocabulary.maximumBytes else {
-            throw TextEncoderError(path: path, reason: "the vocabulary has \(text.count) bytes; this is no vocab.txt")
+            throw ModelError(path: path, problem: "has \(text.count) bytes; this is no vocab.txt")
         }
         let newline = UInt8(ascii: "\n")
         let lineCount = text.reduce(into: 1) { $0 += $1 == newline ? 1 : 0 }

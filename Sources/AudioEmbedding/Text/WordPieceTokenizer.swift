@@ -20,13 +20,13 @@ package struct WordPieceTokenizer: Sendable {
     package var vocabularySize: Int { vocabulary.count }
 
     /// - Parameter vocabularyPath: a `vocab.txt` with one piece per line.
-    /// - Throws: ``TextEncoderError`` for a file that cannot be read or lacks `[UNK]`, `[CLS]` or `[SEP]`.
+    /// - Throws: ``ModelError`` for a file that cannot be read or lacks `[UNK]`, `[CLS]` or `[SEP]`.
     package init(vocabularyPath: String) throws {
         let vocabulary = try Vocabulary(path: vocabularyPath)
         func required(_ token: String) throws -> Int32 {
             guard let id = vocabulary.id(of: token) else {
-                throw TextEncoderError(
-                    path: vocabularyPath, reason: "no line \(token); this is no vocabulary of a BERT model")
+                throw ModelError(
+                    path: vocabularyPath, problem: "has no line \(token); this is no vocabulary of a BERT model")
             }
             return id
         }
