@@ -1,0 +1,193 @@
+import CALSA
+import Glibc
+import Synchronization
+
+/// The work of the thread that captures from an ALSA device.
+func alsaCapture(_ device: AlsaDevice, channel: ChannelSelection) -> (consuming CaptureWriter) -> Void {
+    { writer in
+        var writer = writer
+        var loop = AlsaCaptureLoop(device, channel: channel)
+        let failure = loop.run(&writer)
+        writer.finish(failure)
+    }
+}
+
+private struct AlsaCaptureLoop: ~Copyable {
+    private let device: AlsaDevice
+    private let pcm: OpaquePointer
+    private let converter: SampleConverter
+    private let blockLength: Int
+    private let bytes: UnsafeMutableRawPointer
+    private let mono: UnsafeMutablePointer<Float>
+
+    /// When the last frame that was read had been captured, on the boot clock.
+    private var lastFrameTime: Int64 = 0
+    /// Recoveries since the last frame came.
+    private var fruitlessRecoveries = 0
+    private var pace: DevicePace
+
+    /// A device that stops this often without a frame between is broken.
+    private static let fruitlessRecoveryLimit = 100
+    private static let waitMilliseconds: Int32 = 50
+
+    init(_ device: AlsaDevice, channel: ChannelSelection) {
+        self.device = device
+        pcm = device.pcm
+        converter = SampleConverter(format: device.format, channelCount: device.channelCount, channel: channel)
+        blockLength = max(1, min(captureBlockFrames, device.bufferLength))
+        bytes = .allocate(byteCount: blockLength * converter.bytesPerFrame, alignment: 16)
+        mono = .allocate(capacity: blockLength)
+        pace = DevicePace(sampleRate: device.sampleRate, bufferLength: device.bufferLength)
+    }
+
+    deinit {
+        bytes.deallocate()
+        mono.deallocate()
+    }
+
+    /// - Returns: Why capture ended, or `nil` if it was told to.
+    mutating func run(_ writer: inout CaptureWriter) -> AudioCaptureError? {
+        earshot_alsa_silence_errors()
+        lastFrameTime = bootNanoseconds()
+        let started = snd_pcm_start(pcm)
+        if started < 0 { return failure("cannot be started", started) }
+        while !writer.stream.isStopping {
+            let ready = snd_pcm_wait(pcm, Self.waitMilliseconds)
+            if ready == 0 { continue }
+            var code = ready
+            if ready > 0 {
+                let result = read(&writer)
+                if result > 0 { continue }
+                code = Int32(result)
+            }
+            if code == 0 || code == -EAGAIN {
+                // Ready, but without a frame: some plugins wake early. Not in a tight loop.
+                _ = writer.stream.attention.wait(until: monotonicNanoseconds() + 2_000_000)
+            } else if let failure = recover(from: code, &writer) {
+                return failure
+            }
+        }
+        snd_pcm_drop(pcm)
+        return nil
+    }
+
+    /// Reads what is there, a block at most, and hands it on.
+    /// - Returns: How many frames, or ALSA's code.
+    private mutating func read(_ writer: inout CaptureWriter) -> Int {
+        let available = snd_pcm_avail_update(pcm)
+        if available < 0 { return available }
+        let wanted = min(blockLength, max(1, available))
+        // The file plugin leaves the buffer as it was where its file has ended: that must be silence, not an echo.
+        memset(bytes, 0, wanted * converter.bytesPerFrame)
+        let count = snd_pcm_readi(pcm, bytes, snd_pcm_uframes_t(wanted))
+        if count <= 0 { return count }
+        let now = bootNanoseconds()
+        lastFrameTime = now - nanoseconds(ofFrames: max(0, available - count))
+        fruitlessRecoveries = 0
+        let repaired = converter.convert(bytes, frameCount: count, into: mono)
+        if repaired > 0 { writer.stream.repairedSamples.add(repaired, ordering: .relaxed) }
+        writer.deliver(UnsafeBufferPointer(start: mono, count: count))
+        if let due = pace.due(afterFrames: count, now: monotonicNanoseconds()) {
+            writer.stream.isPacedByClock.store(true, ordering: .relaxed)
+            while !writer.stream.isStopping && writer.stream.attention.wait(until: due) {}
+        }
+        return count
+    }
+
+    private mutating func recover(from code: Int32, _ writer: inout CaptureWriter) -> AudioCaptureError? {
+        let reason: GapReason
+        switch -code {
+        case EINTR: return nil
+        case EPIPE:
+            reason = .overrun
+        case ESTRPIPE:
+            reason = .suspend
+            // EAGAIN: the driver is still waking up. Anything else: it cannot resume, so prepare it anew.
+            while !writer.stream.isStopping && snd_pcm_resume(pcm) == -EAGAIN {
+                _ = writer.stream.attention.wait(until: monotonicNanoseconds() + 20_000_000)
+            }
+        case ENODEV, EBADFD, ENXIO:
+            let state = snd_pcm_state(pcm)
+            if code == -EBADFD && state == SND_PCM_STATE_XRUN {
+                reason = .overrun
+            } else {
+                return AudioCaptureError(.device, "alsa:\(device.name): the device is gone: \(alsaText(code))")
+            }
+        default:
+            return failure("cannot be read", code)
+        }
+        fruitlessRecoveries += 1
+        if fruitlessRecoveries > Self.fruitlessRecoveryLimit {
+            return failure("stopped \(fruitlessRecoveries) times without delivering a frame", code)
+        }
+        if fruitlessRecoveries > 1 {
+            _ = writer.stream.attention.wait(until: monotonicNanoseconds() + 10_000_000)
+        }
+        if snd_pcm_state(pcm) != SND_PCM_STATE_RUNNING {
+            let prepared = snd_pcm_prepare(pcm)
+            if prepared < 0 { return failure("cannot be prepared again", prepared) }
+            let started = snd_pcm_start(pcm)
+            if started < 0 { return failure("cannot be started again", started) }
+        }
+        // The device's buffer was thrown away with what stood in it: all since the last frame read is lost.
+        let now = bootNanoseconds()
+        let lost = Int((Double(now - lastFrameTime) * 1e-9 * Double(device.sampleRate)).rounded())
+        lastFrameTime = now
+        if reason == .overrun { writer.stream.overrunCount.add(1, ordering: .relaxed) }
+        writer.lose(max(0, lost), reason: reason)
+        pace.restart()
+        return nil
+    }
+
+    private func nanoseconds(ofFrames count: Int) -> Int64 {
+        Int64(Double(count) * 1e9 / Double(device.sampleRate))
+    }
+
+    private func failure(_ what: String, _ code: Int32) -> AudioCaptureError {
+        AudioCaptureError(.device, "alsa:\(device.name): the device \(what): \(alsaText(code))")
+    }
+}
+
+/// Notices a device that has no clock, such as the `file` plugin on `null`, which delivers as fast as it is read, and
+/// gives it one. A real device, whose clock may be a little fast and whose reader may catch up on a full buffer, is left
+/// alone.
+struct DevicePace {
+    let sampleRate: Int
+    let bufferLength: Int
+
+    /// Frames ahead of a clock that runs 5 % fast.
+    private var lead = 0.0
+    private var lastTime: Int64?
+    /// Set once the device is known to have no clock: when frame 0 of the count below sounded.
+    private var origin: Int64?
+    private var framesSinceOrigin = 0
+
+    init(sampleRate: Int, bufferLength: Int) {
+        self.sampleRate = sampleRate
+        self.bufferLength = bufferLength
+    }
+
+    /// - Parameter now: On the monotonic clock.
+    /// - Returns: When to read on, or `nil` for at once.
+    mutating func due(afterFrames count: Int, now: Int64) -> Int64? {
+        if let origin {
+            framesSinceOrigin += count
+            return origin + Int64(Double(framesSinceOrigin) * 1e9 / Double(sampleRate))
+        }
+        let elapsed = Double(now - (lastTime ?? now)) * 1e-9
+        lastTime = now
+        lead = max(0, lead - elapsed * 1.05 * Double(sampleRate)) + Double(count)
+        // What a device can have in store is one buffer; a tenth of a second more is lenience.
+        guard lead > Double(bufferLength) * 1.05 + 0.1 * Double(sampleRate) else { return nil }
+        origin = now
+        return nil
+    }
+
+    /// After an interruption the count begins anew.
+    mutating func restart() {
+        lastTime = nil
+        lead = 0
+        origin = nil
+        framesSinceOrigin = 0
+    }
+}
