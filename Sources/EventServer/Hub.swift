@@ -1,0 +1,166 @@
+import Logging
+import NIOCore
+
+/// All clients, on the event loop: spreads messages, answers what concerns more than one client, watches for stalls.
+///
+/// Lives on one event loop and is not to be touched from elsewhere.
+final class Hub {
+    let configuration: EventServer.Configuration
+    let providers: EventServer.Providers
+    let mailbox: Mailbox
+    let logger: Logger
+    private let eventLoop: any EventLoop
+    private var clients: [Int: ClientHandler] = [:]
+    private var lastClientNumber = 0
+    private var timer: RepeatedTask?
+    private var emptied: EventLoopPromise<Void>?
+    var counters = Counters()
+
+    /// Totals since the start, over all clients that ever were.
+    struct Counters {
+        var accepted = 0
+        /// Turned away because there were too many.
+        var refused = 0
+        /// Closed because they took nothing for too long.
+        var closedSlow = 0
+        /// Holes reported by `lagged`.
+        var lagged = 0
+        /// Messages that some client missed.
+        var missed = 0
+        /// Messages that were lost to all clients because the event loop was behind.
+        var handOverDropped = 0
+        /// `top` lines left out for clients that were behind.
+        var topSkipped = 0
+        /// Messages written to clients.
+        var sent = 0
+        var requests = 0
+        var requestErrors = 0
+    }
+
+    init(
+        configuration: EventServer.Configuration, providers: EventServer.Providers, mailbox: Mailbox, logger: Logger,
+        eventLoop: any EventLoop
+    ) {
+        self.configuration = configuration
+        self.providers = providers
+        self.mailbox = mailbox
+        self.logger = logger
+        self.eventLoop = eventLoop
+    }
+
+    var isFinishing: Bool { emptied != nil }
+
+    // MARK: Clients
+
+    /// - Returns: The client's number, nil if it is one too many.
+    func add(_ client: ClientHandler) -> Int? {
+        guard clients.count < configuration.maximumClients, !isFinishing else {
+            counters.refused += 1
+            logger.warning(
+                "client refused", metadata: ["maximum_clients": "\(configuration.maximumClients)"])
+            return nil
+        }
+        counters.accepted += 1
+        lastClientNumber += 1
+        clients[lastClientNumber] = client
+        logger.debug("client connected", metadata: ["client": "\(lastClientNumber)", "clients": "\(clients.count)"])
+        return lastClientNumber
+    }
+
+    func remove(_ number: Int) {
+        guard clients.removeValue(forKey: number) != nil else { return }
+        logger.debug("client gone", metadata: ["client": "\(number)", "clients": "\(clients.count)"])
+        if clients.isEmpty { emptied?.succeed() }
+    }
+
+    // MARK: Messages
+
+    func deliverMail() {
+        let mail = mailbox.take()
+        counters.handOverDropped += mail.droppedCount
+        // Clients may go while they are written to.
+        let clients = Array(self.clients.values)
+        if mail.droppedCount > 0 {
+            logger.warning("event loop behind, messages lost", metadata: ["count": "\(mail.droppedCount)"])
+            for client in clients {
+                client.skip(count: mail.droppedCount, firstSequence: mail.firstDroppedSequence)
+            }
+        }
+        for entry in mail.entries {
+            if let sequence = entry.sequence {
+                let broadcast = Broadcast(entry.message, sequence: sequence)
+                for client in clients { client.enqueue(broadcast) }
+            } else {
+                deliverTop(entry.message, to: clients)
+            }
+        }
+        for client in clients { client.pump() }
+    }
+
+    private func deliverTop(_ message: ServerMessage, to clients: [ClientHandler]) {
+        var lines: [Int: ByteBuffer] = [:]
+        for client in clients {
+            guard let count = client.topCount(for: message) else { continue }
+            let line = lines[count] ?? ByteBuffer(bytes: message.line(sequence: nil, topCount: count))
+            lines[count] = line
+            client.sendTop(line)
+        }
+    }
+
+    // MARK: Replies
+
+    func status(for client: ClientHandler, withConnections: Bool) -> JSONValue {
+        var members: [JSONValue.Member] = []
+        if case .object(let provided) = providers.status() { members = provided }
+        members.append(JSONValue.Member("server", serverStatus))
+        members.append(JSONValue.Member("client", client.status))
+        if withConnections {
+            let all = clients.sorted { $0.key < $1.key }.map(\.value.status)
+            members.append(JSONValue.Member("connections", .array(all)))
+        }
+        return .object(members)
+    }
+
+    private var serverStatus: JSONValue {
+        [
+            "socket": .string(configuration.socketPath), "seq": .integer(mailbox.lastSequence),
+            "clients": .integer(clients.count), "maximum_clients": .integer(configuration.maximumClients),
+            "accepted": .integer(counters.accepted), "refused": .integer(counters.refused),
+            "closed_slow": .integer(counters.closedSlow), "lagged": .integer(counters.lagged),
+            "missed": .integer(counters.missed), "hand_over_dropped": .integer(counters.handOverDropped),
+            "top_skipped": .integer(counters.topSkipped), "sent": .integer(counters.sent),
+            "requests": .integer(counters.requests), "request_errors": .integer(counters.requestErrors),
+        ]
+    }
+
+    // MARK: Time
+
+    /// Looks after stalled clients, several times per timeout.
+    func startTimer() {
+        let timeout = TimeAmount(configuration.stallTimeout)
+        let interval = TimeAmount.nanoseconds(min(max(timeout.nanoseconds / 8, 5_000_000), 5_000_000_000))
+        let hub = NIOLoopBound(self, eventLoop: eventLoop)
+        timer = eventLoop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in
+            let now = NIODeadline.now()
+            for client in Array(hub.value.clients.values) { client.closeIfStalled(now: now, timeout: timeout) }
+        }
+    }
+
+    /// Sends what is left, then closes all clients; those that do not read are closed when the time is over.
+    func finish() -> EventLoopFuture<Void> {
+        let emptied = eventLoop.makePromise(of: Void.self)
+        deliverMail()
+        timer?.cancel()
+        self.emptied = emptied
+        guard !clients.isEmpty else {
+            emptied.succeed()
+            return emptied.futureResult
+        }
+        let deadline = eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(configuration.stopTimeout)) {
+            for client in Array(self.clients.values) { client.close() }
+        }
+        for client in Array(clients.values) { client.finish() }
+        emptied.futureResult.whenComplete { _ in deadline.cancel() }
+        return emptied.futureResult
+    }
+}

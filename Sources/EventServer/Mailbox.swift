@@ -1,0 +1,78 @@
+import Synchronization
+
+/// Hands messages from any thread to the event loop: numbers them, never waits, never grows beyond its limit.
+final class Mailbox: Sendable {
+    struct Entry: Sendable {
+        var message: ServerMessage
+        /// Nil for `top`, which has none.
+        var sequence: Int64?
+    }
+
+    /// All that came since the last call, oldest first.
+    struct Contents: Sendable {
+        /// Numbered messages dropped before the entries because the event loop was behind.
+        var droppedCount = 0
+        var firstDroppedSequence: Int64 = 0
+        var entries: [Entry] = []
+    }
+
+    private struct State {
+        var lastSequence: Int64
+        var isOpen = false
+        /// Ring of waiting entries: `contents.entries` with its oldest at `head` once it is full.
+        var contents = Contents()
+        var head = 0
+    }
+
+    let limit: Int
+    private let state: Mutex<State>
+
+    init(limit: Int, firstSequence: Int64) {
+        precondition(limit > 0)
+        self.limit = limit
+        state = Mutex(State(lastSequence: firstSequence - 1))
+    }
+
+    var lastSequence: Int64 { state.withLock { $0.lastSequence } }
+
+    func open() { state.withLock { $0.isOpen = true } }
+    func close() { state.withLock { $0.isOpen = false } }
+
+    /// Numbers the message and leaves it for the event loop; while the mailbox is closed there is nobody to get it.
+    ///
+    /// - Returns: The number, and whether the event loop must be told: it has not been since it last took the contents.
+    func put(_ message: ServerMessage) -> (sequence: Int64?, mustNotify: Bool) {
+        state.withLock { state in
+            var sequence: Int64?
+            if message.isSequenced {
+                state.lastSequence += 1
+                sequence = state.lastSequence
+            }
+            guard state.isOpen else { return (sequence, false) }
+            let entry = Entry(message: message, sequence: sequence)
+            guard state.contents.entries.count >= limit else {
+                state.contents.entries.append(entry)
+                return (sequence, state.contents.entries.count == 1)
+            }
+            if let dropped = state.contents.entries[state.head].sequence {
+                if state.contents.droppedCount == 0 { state.contents.firstDroppedSequence = dropped }
+                state.contents.droppedCount += 1
+            }
+            state.contents.entries[state.head] = entry
+            state.head = (state.head + 1) % limit
+            return (sequence, false)
+        }
+    }
+
+    func take() -> Contents {
+        state.withLock { state in
+            var contents = state.contents
+            if state.head > 0 {
+                contents.entries = Array(contents.entries[state.head...] + contents.entries[..<state.head])
+            }
+            state.contents = Contents()
+            state.head = 0
+            return contents
+        }
+    }
+}
