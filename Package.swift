@@ -63,8 +63,9 @@ let package = Package(
         target("Labels"),
         target("EventDetection"),
         target("AudioCapture", ["CALSA", "CSndfile", "CSoxr"]),
-        target("Evaluation", ["TensorKernels", "OptimalTransport"]),
+        target("Evaluation", ["TensorKernels"]),
         target("EventServer", [nioCore, nioPosix, nioFoundation, logging]),
+        target("EventClient", [nioCore, nioPosix]),
         target("DaemonConfiguration", ["Labels", yams]),
 
         // Wiring.
@@ -76,8 +77,16 @@ let package = Package(
             ]),
         executable(
             "earshotd",
-            ["DetectionPipeline", "EventServer", "DaemonConfiguration", "CSystemd", logging, argumentParser]),
-        executable("earshot", ["DetectionPipeline", "Evaluation", argumentParser]),
+            [
+                "DetectionPipeline", "AudioCapture", "Labels", "TensorKernels", "EventServer", "DaemonConfiguration",
+                "CSystemd", logging, argumentParser,
+            ]),
+        executable(
+            "earshot",
+            [
+                "DetectionPipeline", "AudioCapture", "AudioEmbedding", "EventDetection", "EventClient", "Evaluation", "Labels",
+                "TensorKernels", argumentParser,
+            ]),
         executable("KernelBenchmarks", ["TensorKernels", "AudioFeatures", "AudioEmbedding", "OptimalTransport"]),
 
         // Tests.
@@ -89,7 +98,7 @@ let package = Package(
         test("Labels", ["Labels"]),
         test("EventDetection", ["EventDetection"]),
         test("AudioCapture", ["AudioCapture", "CSndfile"]),
-        test("Evaluation", ["Evaluation"], resources: [.copy("Golden")]),
+        test("Evaluation", ["Evaluation", "TensorKernels"], resources: [.copy("Golden")]),
         test("EventServer", ["EventServer"]),
         test("DaemonConfiguration", ["DaemonConfiguration"]),
         test("DetectionPipeline", ["DetectionPipeline"]),

@@ -1,0 +1,90 @@
+import AudioEmbedding
+package import EventDetection
+package import Labels
+package import OptimalTransport
+
+/// How scores become events: the model's calibrated constants, and what a user set instead.
+package struct DetectionSettings: Sendable, Equatable {
+    /// Steps that one window pools.
+    package var windowSteps: Int
+    package var transport: OnlineTransportConfiguration
+    /// The label marginal b from a source's context, [labelCount]; nil for uniform.
+    package var labelWeights: [Float]?
+    /// Share at which an event begins, in (0, 1].
+    package var onThreshold: Float
+    /// Share below which it ends; ≤ `onThreshold`.
+    package var offThreshold: Float
+    /// Seconds; rounded to an odd number of steps.
+    package var medianFilterLength: Double
+    /// Seconds that a sound must last to become an event.
+    package var minimumEventLength: Double
+    /// Seconds: activity less than this apart is one event.
+    package var minimumEventGap: Double
+    /// Seconds after an event in which its label starts no other.
+    package var cooldown: Double
+    /// Seconds between updates of an open event; nil for none.
+    package var updateInterval: Double?
+    /// dBFS: a step below it is silent.
+    package var silenceLevel: Float
+
+    /// The constants of a model's `config.json`, sections `window`, `transport` and `detection`.
+    ///
+    /// - Throws: `ModelError` that names a constant which is missing or out of range.
+    package init(_ model: DetectionModel) throws {
+        let configuration = model.configuration
+        func constant(
+            _ section: String, _ constants: ModelConstants, _ name: String, _ range: ClosedRange<Double>
+        ) throws -> Double {
+            let path = model.directory.path(of: "config.json")
+            guard let value = constants[name] else {
+                throw ModelError(path: path, item: "\(section).\(name)", problem: "is missing")
+            }
+            guard range.contains(value) else {
+                throw ModelError(
+                    path: path, item: "\(section).\(name)",
+                    problem: "is \(value) instead of \(range.lowerBound) to \(range.upperBound)")
+            }
+            return value
+        }
+        func transport(_ name: String, _ range: ClosedRange<Double>) throws -> Float {
+            Float(try constant("transport", configuration.transport, name, range))
+        }
+        func detection(_ name: String, _ range: ClosedRange<Double>) throws -> Double {
+            try constant("detection", configuration.detection, name, range)
+        }
+        windowSteps = configuration.window.steps
+        var online = OnlineTransportConfiguration()
+        online.regularization = try transport("regularization", 1e-3...1e3)
+        online.nothingPrice = try transport("price", -1e3...1e3)
+        online.labelRelaxation = try transport("label_relaxation", 0...1e6)
+        online.matchedShare = try transport("matched_share", 0.001...0.999)
+        online.bankShare = try transport("bank_share", 0...0.999)
+        self.transport = online
+        onThreshold = Float(try detection("on_threshold", 0...1))
+        offThreshold = Float(try detection("off_threshold", 0...Double(onThreshold)))
+        medianFilterLength = try detection("median_filter_length", 0...10)
+        minimumEventLength = try detection("minimum_event_length", 0...60)
+        minimumEventGap = try detection("minimum_event_gap", 0...60)
+        cooldown = try detection("cooldown", 0...86_400)
+        silenceLevel = Float(try detection("silence_level", -200...0))
+    }
+
+    /// The event detector's configuration for a label set: each label's own settings, else these.
+    package func eventDetector(for labels: [LabelEntry], model: DetectionModel) -> EventDetectorConfiguration {
+        let hysteresis = onThreshold - offThreshold
+        var seconds = EventDetectorConfiguration.InSeconds(
+            labels: labels.map { label in
+                let on = label.threshold ?? onThreshold
+                return .init(
+                    onThreshold: on, offThreshold: max(on - hysteresis, on / 2),
+                    minimumEventLength: label.minimumLength, cooldown: label.cooldown)
+            })
+        seconds.medianFilterLength = medianFilterLength
+        seconds.minimumEventGap = minimumEventGap
+        seconds.minimumEventLength = minimumEventLength
+        seconds.cooldown = cooldown
+        seconds.updateInterval = updateInterval
+        return EventDetectorConfiguration(
+            seconds, sampleRate: Double(model.sampleRate), stepLength: Int64(model.stepLength))
+    }
+}
