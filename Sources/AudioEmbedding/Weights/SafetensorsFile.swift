@@ -84,6 +84,20 @@ package final class SafetensorsFile: @unchecked Sendable {
         return Matrix(rowCount: indices.count, columnCount: columnCount, values: values)
     }
 
+    /// A tensor without a copy where the file holds F32 at an aligned place, else widened. Not checked for elements
+    /// that are not finite: that would read all of a tensor whose rows may be few in use.
+    ///
+    /// - Parameter shape: the shape it must have.
+    /// - Throws: ``ModelError`` as ``floats(_:shape:)`` does.
+    func view(_ name: String, shape: [Int]) throws -> TensorView {
+        let entry = try entry(name)
+        let bytes = mapping.baseAddress! + dataBegin + entry.begin
+        guard entry.dataType == "F32", entry.shape == shape, entry.elementCount > 0,
+            Int(bitPattern: bytes) % MemoryLayout<Float>.alignment == 0
+        else { return TensorView(copying: try floats(name, shape: shape)) }
+        return TensorView(pointer: bytes.assumingMemoryBound(to: Float.self), owner: self)
+    }
+
     private func entry(_ name: String) throws -> SafetensorsEntry {
         guard let entry = entries[name] else { throw ModelError(path: path, item: name, problem: "is missing") }
         return entry

@@ -1,0 +1,160 @@
+// The element-wise kernels of a BERT encoder, eight lanes at a time. Matrix products are `matrixMultiply`'s, the
+// attention's softmax is `softmax`'s.
+
+/// values = GELU(values + bias), with the error function (not its tanh approximation); equals
+/// `torch.nn.functional.gelu(values + bias)` within 3e-7 + 3e-7 |x|.
+///
+/// - Parameters:
+///   - values: [rows x columns], row-major, replaced; finite (an infinity gives NaN).
+///   - bias: [columns].
+package func addBiasThenGELU(
+    _ values: UnsafeMutablePointer<Float>, bias: UnsafePointer<Float>, rows: Int, columns: Int
+) {
+    let vectorEnd = columns & ~7
+    for row in 0..<rows {
+        let base = values + row * columns
+        var column = 0
+        while column < vectorEnd {
+            let x = load(base + column) + load(bias + column)
+            UnsafeMutableRawPointer(base + column).storeBytes(of: gaussianErrorGELU(x), as: SIMD8<Float>.self)
+            column += 8
+        }
+        if column < columns {
+            let rest = columns - column
+            let x =
+                loadPartial(base + column, count: rest, padding: 0)
+                + loadPartial(bias + column, count: rest, padding: 0)
+            let y = gaussianErrorGELU(x)
+            for lane in 0..<rest { base[column + lane] = y[lane] }
+        }
+    }
+}
+
+/// x/2 (1 + erf(x/√2)); erf by Abramowitz and Stegun, 7.1.26 (absolute error at most 1.5e-7).
+@inline(__always)
+private func gaussianErrorGELU(_ x: SIMD8<Float>) -> SIMD8<Float> {
+    let z = x * 0.707_106_77
+    let magnitude = z.replacing(with: -z, where: z .< 0)
+    let t = 1 / (magnitude * 0.327_591_1 + 1)
+    var p = t * 1.061_405_43 + -1.453_152_03
+    p = p * t + 1.421_413_74
+    p = p * t + -0.284_496_74
+    p = p * t + 0.254_829_59
+    // 1 - erf(|z|), which is what the negative side needs: no cancellation there.
+    let complement = p * t * exponential(-(z * z))
+    return (x * 0.5 * complement).replacing(with: x - x * 0.5 * complement, where: z .> 0)
+}
+
+/// values = LayerNorm(values + bias + residual); equals `torch.nn.functional.layer_norm`.
+///
+/// - Parameters:
+///   - values: [rows x columns], row-major, replaced.
+///   - bias: [columns], or nil.
+///   - residual: [rows x columns], or nil; not `values` itself.
+///   - weight: [columns], the scale γ.
+///   - offset: [columns], the shift β.
+///   - columns: ≥ 1.
+///   - epsilon: added to the variance, > 0.
+package func addThenLayerNormalize(
+    _ values: UnsafeMutablePointer<Float>, bias: UnsafePointer<Float>?, residual: UnsafePointer<Float>?,
+    weight: UnsafePointer<Float>, offset: UnsafePointer<Float>, rows: Int, columns: Int, epsilon: Float
+) {
+    for row in 0..<rows {
+        let base = values + row * columns
+        if let bias { add(bias, to: base, count: columns) }
+        if let residual { add(residual + row * columns, to: base, count: columns) }
+        let mean = sum(base, count: columns) / Float(columns)
+        let variance = sumOfSquares(base, minus: mean, count: columns) / Float(columns)
+        let scale = 1 / (variance + epsilon).squareRoot()
+        let vectorEnd = columns & ~7
+        var column = 0
+        while column < vectorEnd {
+            let y = (load(base + column) - mean) * scale * load(weight + column) + load(offset + column)
+            UnsafeMutableRawPointer(base + column).storeBytes(of: y, as: SIMD8<Float>.self)
+            column += 8
+        }
+        while column < columns {
+            base[column] = (base[column] - mean) * scale * weight[column] + offset[column]
+            column += 1
+        }
+    }
+}
+
+/// values[r] += bias for each row.
+///
+/// - Parameters:
+///   - values: [rows x columns], row-major.
+///   - bias: [columns].
+package func addBias(
+    _ bias: UnsafePointer<Float>, to values: UnsafeMutablePointer<Float>, rows: Int, columns: Int
+) {
+    for row in 0..<rows { add(bias, to: values + row * columns, count: columns) }
+}
+
+/// y += x.
+///
+/// - Parameters:
+///   - x: [count].
+///   - y: [count]; not `x` itself.
+package func add(_ x: UnsafePointer<Float>, to y: UnsafeMutablePointer<Float>, count: Int) {
+    let vectorEnd = count & ~7
+    var index = 0
+    while index < vectorEnd {
+        UnsafeMutableRawPointer(y + index).storeBytes(of: load(y + index) + load(x + index), as: SIMD8<Float>.self)
+        index += 8
+    }
+    while index < count {
+        y[index] += x[index]
+        index += 1
+    }
+}
+
+/// x / |x| of each row, |x| the Euclidean norm; rows of zeros stay (`torch.nn.functional.normalize`).
+///
+/// - Parameter values: [rows x columns], row-major, replaced.
+package func normalizeRows(_ values: UnsafeMutablePointer<Float>, rows: Int, columns: Int, scale: Float = 1) {
+    for row in 0..<rows {
+        let base = values + row * columns
+        let norm = max(sumOfSquares(base, minus: 0, count: columns).squareRoot(), 1e-12)
+        for column in 0..<columns { base[column] *= scale / norm }
+    }
+}
+
+private func sum(_ x: UnsafePointer<Float>, count: Int) -> Float {
+    let vectorEnd = count & ~7
+    var sums = SIMD8<Float>(repeating: 0)
+    var index = 0
+    while index < vectorEnd {
+        sums += load(x + index)
+        index += 8
+    }
+    var total = sums.sum()
+    while index < count {
+        total += x[index]
+        index += 1
+    }
+    return total
+}
+
+private func sumOfSquares(_ x: UnsafePointer<Float>, minus mean: Float, count: Int) -> Float {
+    let vectorEnd = count & ~7
+    var sums = SIMD8<Float>(repeating: 0)
+    var index = 0
+    while index < vectorEnd {
+        let d = load(x + index) - mean
+        sums += d * d
+        index += 8
+    }
+    var total = sums.sum()
+    while index < count {
+        let d = x[index] - mean
+        total += d * d
+        index += 1
+    }
+    return total
+}
+
+@inline(__always)
+private func load(_ x: UnsafePointer<Float>) -> SIMD8<Float> {
+    UnsafeRawPointer(x).loadUnaligned(as: SIMD8<Float>.self)
+}
