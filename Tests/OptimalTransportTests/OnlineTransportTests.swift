@@ -14,6 +14,7 @@ import Testing
         configuration.windowCapacity = 5
         configuration.labelRelaxation = relaxation
         configuration.nothingPrice = 0.4
+        configuration.bankShare = 0.8
         return configuration
     }
 
@@ -43,6 +44,24 @@ import Testing
                 }
             }
             #expect(worst < 2e-5, "rho \(relaxation), bank \(bankCount), labels \(labelCount): \(worst)")
+        }
+    }
+
+    /// With many iterations per step each step solves the problem of the windows so far, also before the ring is full and
+    /// after its oldest windows have left.
+    @Test func eachStepIsTheBatchSolutionOfItsWindows() throws {
+        var random = SeededGenerator(state: 2)
+        let (bank, windows) = (random.matrix(25, 6), random.matrix(12, 6))
+        var configuration = configuration(0.3)
+        configuration.iterationsPerStep = 200
+        var online = try OnlineTransport(configuration: configuration, bankCost: bank)
+        for step in 0..<12 {
+            let recent = (max(0, step - 4)...step).map { windows.row($0) }
+            let batch = try OnlineTransport.solution(configuration, windowCosts: Matrix(rows: recent), bankCost: bank)
+            let shares = self.step(&online, windows.row(step))
+            #expect(largestDifference(shares, batch.shares.row(recent.count - 1)).difference < 1e-5)
+            let potentials = batch.plan.potentials.target.dropLast().map { Float($0) }
+            #expect(largestDifference(online.labelPotentials, potentials).difference < 1e-5)
         }
     }
 
@@ -97,6 +116,7 @@ import Testing
         var untouched = online
         #expect(step(&online, [0, .nan, 0, 0]) == [0, 0, 0, 0, 1])
         #expect(step(&online, [0, 0, .infinity, 0]) == [0, 0, 0, 0, 1])
+        #expect(step(&online, [0, 0, 0, -3e38]) == [0, 0, 0, 0, 1])
         #expect(online.windowCount == 0)
         let cost = random.floats(4)
         #expect(step(&online, cost) == step(&untouched, cost))

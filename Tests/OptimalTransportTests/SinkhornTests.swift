@@ -1,3 +1,4 @@
+import Foundation
 import TensorKernels
 import Testing
 
@@ -108,6 +109,27 @@ import Testing
         #expect(result.unmatchedTarget[1] > 0.49)
         let cheap = try sinkhorn.priced(cost: cost, price: -1)
         #expect(cheap.matched.plan.values.allSatisfy { $0 < 1e-6 })
+    }
+
+    /// P = a ⊗ b exp((f + g - C)/ε), and a row of weight 0 has the potential that it would have with a little weight.
+    @Test func thePotentialsGiveThePlan() throws {
+        var random = SeededGenerator(state: 8)
+        let cost = random.matrix(5, 4)
+        var (a, b) = ([0.25, 0, 0.25, 0.25, 0.25] as [Float], random.weights(4))
+        let sinkhorn = Sinkhorn(regularization: 0.1, maximumIterations: 10_000, tolerance: 1e-12)
+        let result = try sinkhorn.balanced(cost: cost, sourceWeights: a, targetWeights: b)
+        let (f, g) = (result.potentials.source, result.potentials.target)
+        for i in 0..<5 {
+            for j in 0..<4 {
+                let weight = Double(a[i]) * Double(b[j])
+                let expected = weight * exp((f[i] + g[j] - Double(cost[i, j])) / 0.1)
+                #expect(abs(Double(result.plan[i, j]) - expected) < 1e-6)
+            }
+        }
+        a[1] = 1e-7
+        b[0] += 1e-7
+        let weighed = try sinkhorn.balanced(cost: cost, sourceWeights: a, targetWeights: b)
+        #expect(abs((weighed.potentials.source[1] - weighed.potentials.source[0]) - (f[1] - f[0])) < 1e-5)
     }
 
     @Test func aWarmStartSavesIterations() throws {
