@@ -85,11 +85,13 @@ struct LogDomainSolver {
             if error <= tolerance { return (error, iteration, true) }
             if iteration == maximumIterations { return (error, iteration, false) }
             columnPotential = next
+            massPotential += shiftBounds(columns, &columnPotential)
             rowLogSums(into: &rowSums)
             if let mass {
                 massPotential = log(mass) - logSumExp(rowSums, plus: rowTerms())
             }
             rowPotential = updated(rows, rowPotential, logSums: rowSums)
+            massPotential += shiftBounds(rows, &rowPotential)
             iteration += 1
         }
     }
@@ -121,6 +123,16 @@ struct LogDomainSolver {
             if side.atMost { next[index] = min(next[index], 0) }
         }
         return next
+    }
+
+    /// Where all of a side's bounds are tight, moves a constant from its potentials to the mass's. The plan stays, and the dual
+    /// rises by the weights' surplus over the mass; the alternation alone would creep there, by that surplus per update.
+    ///
+    /// - Returns: the constant.
+    private func shiftBounds(_ side: Side, _ potential: inout [Double]) -> Double {
+        guard side.atMost, let largest = potential.max(), largest < 0, largest > -.infinity else { return 0 }
+        for index in potential.indices { potential[index] -= largest }
+        return largest
     }
 
     /// ln Σ_j s_j exp(-C(i, j)/ε + γ_j) per row.

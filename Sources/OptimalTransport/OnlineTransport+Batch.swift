@@ -13,7 +13,7 @@ extension OnlineTransport {
     /// The reference for the streaming form.
     ///
     /// - Parameters:
-    ///   - windowCosts: [R x L], R ≥ 1.
+    ///   - windowCosts: [R x L], 1 ≤ R ≤ windowCapacity.
     ///   - bankCost: [B x L].
     ///   - labelWeights: [L], or uniform.
     /// - Returns: shares [R x (L + 1)], nothing last, rows sum to 1; and the solve's plan over bank, then windows, and
@@ -24,7 +24,9 @@ extension OnlineTransport {
     ) throws -> (shares: Matrix, plan: TransportPlan) {
         let labelCount = windowCosts.columnCount
         let (bankCount, windowCount) = (bankCost.rowCount, windowCosts.rowCount)
-        precondition(windowCount > 0, "no windows")
+        precondition(
+            windowCount > 0 && windowCount <= configuration.windowCapacity,
+            "\(windowCount) windows for a ring of \(configuration.windowCapacity)")
         precondition(bankCount == 0 || bankCost.columnCount == labelCount, "the bank has other labels")
         let marginal = try labelMarginal(
             labelWeights ?? [Float](repeating: 1, count: labelCount), uniformShare: 0)
@@ -41,9 +43,12 @@ extension OnlineTransport {
             regularization: regularization, maximumIterations: maximumIterations, tolerance: tolerance)
         try sinkhorn.check(cost)
 
-        let bankShare = bankCount == 0 ? 0 : Double(configuration.bankShare)
+        let window = Double(
+            OnlineTransportLayout.windowMass(
+                windowCount: windowCount, windowCapacity: configuration.windowCapacity, bankCount: bankCount,
+                bankShare: configuration.bankShare))
         let masses = (0..<rowCount).map {
-            $0 < bankCount ? bankShare / Double(bankCount) : (1 - bankShare) / Double(windowCount)
+            $0 < bankCount ? (1 - Double(windowCount) * window) / Double(bankCount) : window
         }
         let rows = LogDomainSolver.Side(
             reference: masses.map(log), goal: [Double](repeating: 0, count: rowCount),

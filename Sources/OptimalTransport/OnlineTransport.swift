@@ -21,8 +21,10 @@ package struct OnlineTransportConfiguration: Equatable, Sendable {
     package var labelRelaxation: Float = 0.05
     /// Share of all mass that the label marginal sums to, in 0...1 (exclusive); the rest is expected to match nothing.
     package var matchedShare: Float = 0.5
-    /// Share of the row mass that belongs to the bank, in 0..<1; the recent windows have the rest. Without a bank it is 0.
-    package var bankShare: Float = 0.9
+    /// Share of the row mass that the bank keeps when the ring is full, in 0..<1; each recent window has
+    /// (1 - bankShare) / windowCapacity. Without a bank the windows have all. A lasting sound fills the ring with its own
+    /// label, and the more the ring weighs, the more it lowers that label's potential.
+    package var bankShare: Float = 0.99
     /// Updates of all potentials per step, ≥ 0.
     package var iterationsPerStep = 2
 
@@ -84,8 +86,9 @@ package struct OnlineTransport: Sendable {
     ///   - bankCost: [B x L] of the new labels.
     package mutating func replaceLabels(bankCost: Matrix, labelWeights: [Float]? = nil) throws {
         precondition(bankCost.columnCount > 0, "no labels")
+        let configuration = configuration
         let (bankCount, labelCount) = (bankCost.rowCount, bankCost.columnCount)
-        if let index = bankCost.values.firstIndex(where: { !$0.isFinite }) {
+        if let index = bankCost.values.firstIndex(where: { !($0 / configuration.regularization).isFinite }) {
             throw TransportError(
                 "bank cost at row \(index / labelCount), label \(index % labelCount) is \(bankCost.values[index]);"
                     + " costs must be finite")
@@ -100,7 +103,6 @@ package struct OnlineTransport: Sendable {
             labelCount: labelCount, bankCount: bankCount, windowCapacity: configuration.windowCapacity)
         storage = [Float](repeating: 0, count: layout.count)
         let layout = layout
-        let configuration = configuration
         initialPotentials = storage.withUnsafeMutableBufferPointer { storage in
             let base = storage.baseAddress!
             layout.setLabels(base, marginal: marginal, matchedShare: configuration.matchedShare)
@@ -144,7 +146,7 @@ package struct OnlineTransport: Sendable {
     /// - Returns: the share that goes to nothing.
     package mutating func step(_ cost: UnsafePointer<Float>, into shares: UnsafeMutablePointer<Float>) -> Float {
         let (layout, configuration) = (layout, configuration)
-        for label in 0..<labelCount where !cost[label].isFinite {
+        guard (0..<labelCount).allSatisfy({ (cost[$0] / configuration.regularization).isFinite }) else {
             for label in 0..<labelCount { shares[label] = 0 }
             return 1
         }

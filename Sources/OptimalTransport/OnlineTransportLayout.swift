@@ -77,11 +77,17 @@ struct OnlineTransportLayout: Sendable {
         for column in labelCount + 1..<stride { out[column] = -.infinity }
     }
 
-    /// Row masses: the bank's share evenly over the bank, the rest evenly over the windows so far.
+    /// Row masses: the same for each window from the first on, so that a stream does not start with a jolt; the bank has
+    /// what is left. Without a bank evenly over the windows.
     func setMasses(_ base: UnsafeMutablePointer<Float>, windowCount: Int, bankShare: Float) {
-        let share = bankCount == 0 ? 0 : windowCount == 0 ? 1 : bankShare
-        for row in 0..<bankCount { base[mass + row] = share / Float(bankCount) }
-        for row in 0..<windowCount { base[mass + bankCount + row] = (1 - share) / Float(windowCount) }
+        let window = OnlineTransportLayout.windowMass(
+            windowCount: windowCount, windowCapacity: windowCapacity, bankCount: bankCount, bankShare: bankShare)
+        for row in 0..<bankCount { base[mass + row] = (1 - Float(windowCount) * window) / Float(bankCount) }
+        for row in 0..<windowCount { base[mass + bankCount + row] = window }
+    }
+
+    static func windowMass(windowCount: Int, windowCapacity: Int, bankCount: Int, bankShare: Float) -> Float {
+        bankCount == 0 ? 1 / Float(windowCount) : (1 - bankShare) / Float(windowCapacity)
     }
 
     /// kernel(row, ·) from its logits and g⁰.
