@@ -1,0 +1,193 @@
+import Foundation
+import Testing
+
+@testable import DaemonConfiguration
+
+@Suite struct DaemonConfigurationTests {
+    private func configuration(_ text: String) throws -> DaemonConfiguration {
+        try DaemonConfiguration(text: text, path: "/etc/earshot/earshot.yaml")
+    }
+
+    /// The lines of the error that the text gives.
+    private func problems(_ text: String) -> [String] {
+        do {
+            _ = try DaemonConfiguration(text: text, path: "e.yaml")
+            return []
+        } catch {
+            return error.description.split(separator: "\n").map(String.init)
+        }
+    }
+
+    @Test(arguments: ["", "\n\n", "# nothing\n", "---\n", "~"])
+    func emptyFileGivesDefaults(text: String) throws {
+        #expect(try configuration(text) == DaemonConfiguration())
+    }
+
+    @Test func allSettingsAreRead() throws {
+        let result = try configuration(
+            """
+            model: models/mine
+            text_encoder: /opt/text
+            cache_directory: ./cache
+            labels: [dog, "baby = a baby crying", home.txt, /l/x]
+            sources:
+              - name: mic0
+                device: alsa:hw:CARD=Device,DEV=0
+                channel: 2
+                description: kitchen with a dog
+              - name: file-1
+                device: sounds/a.wav
+                channel: mix
+                realtime: yes
+                labels: siren
+              - {name: stdin, device: "-"}
+            detection: {on: 0.6, off: .4, median: 500ms, minimum_length: 0.3s, minimum_gap: 0, cooldown: 2m,
+              update_interval: 1, silence_dbfs: -70.5}
+            socket:
+              path: /tmp/e.sock
+              mode: 0600
+              group: audio
+              client_queue: 10
+              stall_timeout: 2.5s
+              maximum_clients: 1000
+            log_level: Debug
+            ring: 30
+            """)
+        #expect(result.modelDirectory == "/etc/earshot/models/mine")
+        #expect(result.textEncoderDirectory == "/opt/text")
+        #expect(result.cacheDirectory == "/etc/earshot/cache")
+        #expect(
+            result.labels == [
+                .text("dog", line: 4), .text("baby = a baby crying", line: 4), .file("/etc/earshot/home.txt"),
+                .file("/l/x"),
+            ])
+        try #require(result.sources.count == 3)
+        #expect(result.sources[0].device == "alsa:hw:CARD=Device,DEV=0")
+        #expect(result.sources[0].channel == .number(2))
+        #expect(result.sources[0].description == "kitchen with a dog")
+        #expect(result.sources[0].labels == nil)
+        #expect(result.sources[0].line == 6)
+        #expect(result.sources[1].device == "/etc/earshot/sounds/a.wav")
+        #expect(result.sources[1].channel == .mix)
+        #expect(result.sources[1].isRealtime)
+        #expect(result.sources[1].labels == [.text("siren", line: 14)])
+        #expect(result.sources[2].device == "-")
+        var detection = DetectionConfiguration()
+        detection.onThreshold = 0.6
+        detection.offThreshold = 0.4
+        detection.medianFilterLength = 0.5
+        detection.minimumEventLength = 0.3
+        detection.minimumEventGap = 0
+        detection.cooldown = 120
+        detection.updateInterval = 1
+        detection.silenceLevel = -70.5
+        #expect(result.detection == detection)
+        #expect(result.socket.path == "/tmp/e.sock")
+        #expect(result.socket.mode == 0o600)
+        #expect(result.socket.group == "audio")
+        #expect(result.socket.clientQueueLimit == 10)
+        #expect(result.socket.stallTimeout == .milliseconds(2500))
+        #expect(result.socket.maximumClients == 1000)
+        #expect(result.logLevel == .debug)
+        #expect(result.ringLength == 30)
+    }
+
+    @Test(arguments: [
+        ("modle: x", "e.yaml:1: modle: unknown setting; did you mean model?"),
+        (
+            "\n\nsocket:\n  stal_timeout: 3",
+            "e.yaml:4: socket.stal_timeout: unknown setting; did you mean stall_timeout?"
+        ),
+        ("zebra: 1", "e.yaml:1: zebra: unknown setting; known are model, text_encoder,"),
+        (
+            "sources:\n  - name: a\n    device: b\n    chanel: 1",
+            "e.yaml:4: sources[0].chanel: unknown setting; did you mean"
+        ),
+        ("model:", "e.yaml:1: model: has no value"),
+        ("model: [a]", "e.yaml:1: model: must be a folder, not a list"),
+        ("labels:", "e.yaml:1: labels: must be a list"),
+        ("labels: []", "e.yaml:1: labels: is empty"),
+        ("labels:\n  - dog\n  - dog", "e.yaml:3: labels[1]: \"dog\" is given twice"),
+        ("labels:\n  - a: b", "e.yaml:2: labels[0]: must be a path or a label, not settings of its own"),
+        ("labels:\n  -\n", "e.yaml:2: labels[0]: must be a path or a label"),
+        ("sources: mic", "e.yaml:1: sources: must be a list"),
+        ("sources: []", "e.yaml:1: sources: is empty"),
+        ("sources:\n  - device: alsa:x", "e.yaml:2: sources[0].name: is missing"),
+        ("sources:\n  - name: a", "e.yaml:2: sources[0].device: is missing"),
+        ("sources:\n  - name: a b\n    device: x", "e.yaml:2: sources[0].name: must be a name of"),
+        ("sources:\n  - name: ä\n    device: x", "e.yaml:2: sources[0].name: must be a name of"),
+        ("sources:\n  - name: a\n    device: 'alsa:'", "e.yaml:3: sources[0].device: names no device"),
+        (
+            "sources:\n  - {name: a, device: x}\n  - name: a\n    device: y",
+            "e.yaml:3: sources[1].name: \"a\" is the name of the source on line 2 already"
+        ),
+        ("sources:\n  - {name: a, device: x, channel: 0}", "e.yaml:2: sources[0].channel: must be mix or a number"),
+        ("sources:\n  - {name: a, device: 'alsa:x', realtime: true}", "e.yaml:2: sources[0].realtime: is for files"),
+        ("sources:\n  - {name: a, device: x, realtime: maybe}", "e.yaml:2: sources[0].realtime: must be true or false"),
+        ("detection:\n  on: 1.5", "e.yaml:2: detection.on: must be a number from 0 to 1, not \"1.5\""),
+        ("detection:\n  on: nan", "e.yaml:2: detection.on: must be a number"),
+        ("detection:\n  on: 0x1", "e.yaml:2: detection.on: must be a number"),
+        ("detection:\n  on: 0.3\n  off: 0.5", "e.yaml:3: detection.off: must be at most detection.on (0.3)"),
+        (
+            "detection:\n  cooldown: soon",
+            "e.yaml:2: detection.cooldown: must be a time such as 0.3s, 500ms or 2m (0s to 24h)"
+        ),
+        ("detection:\n  cooldown: -1s", "e.yaml:2: detection.cooldown: must be a time"),
+        ("detection:\n  cooldown: 1e3", "e.yaml:2: detection.cooldown: must be a time"),
+        ("detection: 5", "e.yaml:1: detection: must be settings of the form"),
+        ("socket:\n  mode: 0880", "e.yaml:2: socket.mode: must be rights in octal"),
+        ("socket:\n  mode: '07777'", "e.yaml:2: socket.mode: must be rights in octal"),
+        ("socket:\n  client_queue: 0", "e.yaml:2: socket.client_queue: must be a whole number from 1"),
+        ("socket:\n  stall_timeout: 10ms", "e.yaml:2: socket.stall_timeout: must be a time"),
+        ("socket:\n  path: \"a\\0b\"", "e.yaml:2: socket.path: must be a path"),
+        ("log_level: loud", "e.yaml:1: log_level: must be one of trace, debug"),
+        ("model: a\nring: 2s\nmodel: b", "e.yaml:1: model: given more than once"),
+        ("model: [a", "e.yaml:"),
+        ("model: a\n\tring: 3", "e.yaml:2: not valid YAML"),
+        ("- a\n- b", "e.yaml:1: the file: must be settings"),
+        ("just words", "e.yaml:1: the file: must be settings"),
+        ("? [a]\n: b", "e.yaml:1: the file: a key must be a plain word"),
+        ("model: a\n---\nmodel: b", "e.yaml:3: the file: a second document"),
+        ("model: *nothing", "e.yaml:1: not valid YAML"),
+        ("model: \u{1}", "e.yaml: not valid YAML"),
+    ])
+    func problemIsNamedWithItsLine(text: String, expected: String) {
+        let lines = problems(text)
+        #expect(lines.count == 1, "\(lines)")
+        #expect(lines.first?.hasPrefix(expected) == true, "\(lines)")
+    }
+
+    @Test func allProblemsAreToldInOrder() {
+        let lines = problems("log_level: x\nsocket:\n  mode: z\n  what: 1\nmodel:\n")
+        #expect(lines.map { String($0.prefix(9)) } == ["e.yaml:1:", "e.yaml:3:", "e.yaml:4:", "e.yaml:5:"], "\(lines)")
+    }
+
+    @Test(arguments: [
+        ("0.3s", 0.3), ("500ms", 0.5), ("30s", 30), ("2m", 120), ("1h", 3600), ("7", 7), ("0", 0), (".5", 0.5),
+        ("1.5 s", 1.5), ("1e3", nil), ("s", nil), ("", nil), ("1s2", nil), ("inf", nil), ("1.2.3", nil), ("٣", nil),
+    ])
+    func durations(text: String, seconds: Double?) {
+        #expect(DurationText.seconds(text) == seconds)
+    }
+
+    @Test func filesThatCannotBeReadAreNamed() throws {
+        func failure(_ path: String) -> String {
+            do {
+                _ = try DaemonConfiguration(path: path)
+                return ""
+            } catch {
+                return error.description
+            }
+        }
+        #expect(failure("/nowhere/e.yaml") == "/nowhere/e.yaml: cannot be read: No such file or directory")
+        #expect(failure("/tmp").hasPrefix("/tmp: cannot be read"))
+        let path = NSTemporaryDirectory() + "earshot-configuration-\(getpid()).yaml"
+        defer { unlink(path) }
+        try Data([0xFF, 0xFE, 0x00]).write(to: URL(fileURLWithPath: path))
+        #expect(failure(path).hasSuffix("is not UTF-8 text"))
+        try Data(repeating: UInt8(ascii: "#"), count: 1024 * 1024 + 1).write(to: URL(fileURLWithPath: path))
+        #expect(failure(path).contains("larger than 1 MiB"))
+        try Data("ring: 5s\n".utf8).write(to: URL(fileURLWithPath: path))
+        #expect(try DaemonConfiguration(path: path).ringLength == 5)
+    }
+}

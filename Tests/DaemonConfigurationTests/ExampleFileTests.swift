@@ -1,0 +1,52 @@
+import Foundation
+import Testing
+
+@testable import DaemonConfiguration
+
+/// The file that is shipped says what the daemon does.
+@Suite struct ExampleFileTests {
+    private static let path = URL(fileURLWithPath: #filePath)
+        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        .appendingPathComponent("systemd/earshot.yaml").path
+
+    @Test func exampleIsValidAndHoldsTheDefaults() throws {
+        let configuration = try DaemonConfiguration(path: Self.path)
+        #expect(configuration.labels == [.file("/usr/local/share/earshot/labels/home-safety.txt")])
+        #expect(configuration.sources.map(\.name) == ["mic"])
+        #expect(configuration.sources.map(\.device) == ["alsa:default"])
+        var defaults = DaemonConfiguration()
+        defaults.labels = configuration.labels
+        defaults.sources = configuration.sources
+        #expect(configuration == defaults)
+    }
+
+    /// With each commented setting switched on, the file is still right, and shows every setting there is.
+    @Test func everySettingIsShownWithAValueThatIsRight() throws {
+        let text = try String(contentsOfFile: Self.path, encoding: .utf8)
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { line -> Substring in
+            // Prose has one space after its "#"; a setting has none, or its indentation.
+            line.wholeMatch(of: /#( {2,})?(- )?["a-z].*/) == nil ? line : line.dropFirst()
+        }
+        let configuration = try DaemonConfiguration(
+            text: lines.joined(separator: "\n"), path: "/etc/earshot/earshot.yaml")
+        let defaults = DaemonConfiguration()
+        #expect(configuration.modelDirectory?.hasSuffix("models/earshot-mn04") == true)
+        #expect(configuration.textEncoderDirectory != nil)
+        #expect(configuration.cacheDirectory == "/var/cache/earshot")
+        #expect(configuration.labels.count == 3)
+        #expect(configuration.sources[0].description == "kitchen")
+        #expect(configuration.sources[0].labels == [.file("/etc/earshot/kitchen.txt")])
+        let detection = configuration.detection
+        let values = [
+            detection.onThreshold, detection.offThreshold, detection.medianFilterLength, detection.minimumEventLength,
+            detection.minimumEventGap, detection.cooldown, detection.updateInterval, detection.silenceLevel,
+        ]
+        #expect(values == [0.5, 0.4, 0.5, 0.3, 0.5, 10, 5, -75])
+        var socket = configuration.socket
+        #expect(socket.group == "earshot")
+        socket.group = nil
+        #expect(socket == defaults.socket)
+        #expect(configuration.logLevel == defaults.logLevel)
+        #expect(configuration.ringLength == defaults.ringLength)
+    }
+}
