@@ -1,0 +1,164 @@
+# The commands are listed by `make help`. Everything is also possible by hand with `swift build` and `swift test`.
+
+SHELL = /bin/bash
+.SHELLFLAGS = -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL = help
+
+# What `make install` heeds.
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+DESTDIR ?=
+BINDIR = $(PREFIX)/bin
+DATADIR = $(PREFIX)/share/earshot
+DOCDIR = $(PREFIX)/share/doc/earshot
+# systemd looks into the lib folders of these two prefixes only.
+SYSTEMD_PREFIX = $(if $(filter /usr /usr/local,$(PREFIX)),$(PREFIX)/lib,/etc)
+UNITDIR ?= $(SYSTEMD_PREFIX)/systemd/system
+SYSUSERSDIR ?= $(SYSTEMD_PREFIX)/sysusers.d
+
+# What `make run` heeds. SOURCE is `alsa:DEVICE` or a file, played at the speed of time; without it, the default capture
+# device, or the demo recording where there is none.
+SOURCE ?=
+LABELS ?= labels/esc50.txt
+
+# More flags for the compiler in `make build` and `make test`.
+SWIFTFLAGS ?=
+
+# The product is built apart from the tests: their flags differ, and one folder would be rebuilt at each change between
+# them. It holds its own copy of the Swift libraries, so that it runs where no toolchain is.
+PRODUCT = .build-release
+PRODUCT_BUILD = swift build -c release --scratch-path $(PRODUCT) --static-swift-stdlib $(SWIFTFLAGS)
+EARSHOT = $(PRODUCT)/release/earshot
+EARSHOTD = $(PRODUCT)/release/earshotd
+
+DEMO = Tests/Fixtures/demo.flac
+TEXT_ENCODER = models/text/all-MiniLM-L6-v2
+PACKAGES = libasound2-dev libfftw3-dev libopenblas-dev libsndfile1-dev libsoxr-dev libsystemd-dev pkg-config
+
+.PHONY: help run test build text-encoder demo train bench format lint install uninstall test-systemd clean packages swift
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) \
+		| while IFS='|' read -r name what; do printf 'make %-14s %s\n' "$$name" "$$what"; done
+
+run: build ## build, then listen and show events (SOURCE=alsa:hw:CARD=..., LABELS=FILE)
+	@models/install-text-encoder || { status=$$?; test $$status = 3 || exit $$status; }
+	@source="$(SOURCE)"; pace=; \
+	if [ -z "$$source" ]; then \
+		if grep -qs capture /proc/asound/pcm || test -S "$${XDG_RUNTIME_DIR:-/nowhere}/pulse/native"; then \
+			source=alsa:default; \
+		else \
+			echo "There is no capture device here: playing the demo recording $(DEMO) instead, in real time."; \
+			source=$(DEMO); \
+		fi; \
+	fi; \
+	case $$source in alsa:*) ;; *) pace=--realtime ;; esac; \
+	folder=$$(mktemp -d); \
+	$(EARSHOTD) --source "$$source" $$pace --labels "$(LABELS)" --socket $$folder/earshot.sock & daemon=$$!; \
+	stop() { kill $$daemon 2>/dev/null || true; wait $$daemon || true; rm -rf $$folder; }; \
+	trap stop EXIT; trap 'exit 0' INT TERM; \
+	until test -S $$folder/earshot.sock; do kill -0 $$daemon 2>/dev/null || { wait $$daemon; exit 1; }; sleep 0.1; done; \
+	echo "Listening to $$source for the labels of $(LABELS). Ctrl-C stops."; \
+	$(EARSHOT) watch --socket $$folder/earshot.sock || true
+
+test: packages swift ## install what is missing, then run all tests
+	@models/install-text-encoder || { status=$$?; test $$status = 3 || exit $$status; }
+	@swift test -c release $(SWIFTFLAGS)
+
+build: packages swift ## build the daemon and the tool (release)
+	@$(PRODUCT_BUILD)
+
+text-encoder: packages ## install the text encoder for labels of your own
+	@models/install-text-encoder
+
+demo: packages swift ## write the demo recording again
+	@swift run -c release --scratch-path $(PRODUCT) --static-swift-stdlib DemoSynthesizer $(DEMO)
+
+train: ## train the model again (hours; see training/)
+	@training/train.sh
+
+bench: build ## kernel benchmarks and stage timings
+	@$(PRODUCT)/release/KernelBenchmarks
+	@$(EARSHOT) bench
+
+format: swift ## format the sources
+	@swift format --in-place --recursive Package.swift Sources Tests
+
+lint: swift ## check their format
+	@swift format lint --strict --recursive Package.swift Sources Tests
+
+test-systemd: build ## run the installed service under a booted systemd (as root; debootstrap, systemd-nspawn)
+	@Tests/systemd/run
+
+clean: ## remove what was built (not the text encoder)
+	rm -rf .build $(PRODUCT)
+
+# `make` and `sudo make install` are two steps, as root has no Swift on its path.
+install: ## install under PREFIX (/usr/local), configuration in SYSCONFDIR (/etc); DESTDIR for packagers
+	@test -x $(EARSHOTD) -a -x $(EARSHOT) || { echo "nothing to install yet: run 'make build' first" >&2; exit 2; }
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(DATADIR)/labels $(DESTDIR)$(DATADIR)/models
+	install -m 755 $(EARSHOTD) $(EARSHOT) $(DESTDIR)$(BINDIR)
+	install -m 644 labels/*.txt $(DESTDIR)$(DATADIR)/labels
+	install -m 644 $(DEMO) $(DESTDIR)$(DATADIR)
+	for model in models/earshot-* $(wildcard $(TEXT_ENCODER)); do \
+		install -d $(DESTDIR)$(DATADIR)/$$model && install -m 644 $$model/* $(DESTDIR)$(DATADIR)/$$model; \
+	done
+	install -d $(DESTDIR)$(DOCDIR)
+	install -m 644 $(wildcard README.md) LICENSE NOTICE $(DESTDIR)$(DOCDIR)
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSUSERSDIR) $(DESTDIR)$(SYSCONFDIR)/earshot
+	$(call rewritten,systemd/earshotd.service,$(UNITDIR)/earshotd.service)
+	$(call rewritten,systemd/earshot.sysusers,$(SYSUSERSDIR)/earshot.conf)
+	$(call rewritten,systemd/earshot.yaml,$(DOCDIR)/earshot.yaml)
+	test -e $(DESTDIR)$(SYSCONFDIR)/earshot/earshot.yaml \
+		|| install -m 644 $(DESTDIR)$(DOCDIR)/earshot.yaml $(DESTDIR)$(SYSCONFDIR)/earshot
+	@if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ]; then \
+		systemd-sysusers $(SYSUSERSDIR)/earshot.conf && systemctl daemon-reload; \
+		echo "Installed. Look at $(SYSCONFDIR)/earshot/earshot.yaml, then: systemctl enable --now earshotd"; \
+	fi
+
+uninstall: ## remove what install brought; PURGE=1 also an edited configuration, the state and the user
+	@if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ]; then systemctl disable --now --quiet earshotd || true; fi
+	rm -f $(DESTDIR)$(BINDIR)/earshotd $(DESTDIR)$(BINDIR)/earshot
+	rm -f $(DESTDIR)$(UNITDIR)/earshotd.service $(DESTDIR)$(SYSUSERSDIR)/earshot.conf
+	@edited=$(DESTDIR)$(SYSCONFDIR)/earshot/earshot.yaml; \
+	if cmp -s $(DESTDIR)$(DOCDIR)/earshot.yaml $$edited; then rm -f $$edited; fi
+	rm -rf $(DESTDIR)$(DATADIR) $(DESTDIR)$(DOCDIR) $(DESTDIR)/var/cache/earshot
+	$(if $(PURGE),rm -rf $(DESTDIR)$(SYSCONFDIR)/earshot $(DESTDIR)/var/lib/earshot)
+	@rmdir --ignore-fail-on-non-empty $(DESTDIR)$(SYSCONFDIR)/earshot $(DESTDIR)/var/lib/earshot 2>/dev/null || true
+	$(if $(filter /usr,$(PREFIX)),,@rmdir --ignore-fail-on-non-empty $(foreach folder, \
+		lib/systemd/system lib/systemd lib/sysusers.d share/doc,$(DESTDIR)$(PREFIX)/$(folder)) 2>/dev/null || true)
+	@if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ]; then \
+		systemctl daemon-reload && systemctl reset-failed earshotd 2>/dev/null || true; \
+		$(if $(PURGE),if id earshot >/dev/null 2>&1; then userdel earshot; fi;) \
+	fi
+	@for kept in $(DESTDIR)$(SYSCONFDIR)/earshot $(DESTDIR)/var/lib/earshot; do \
+		if [ -d $$kept ]; then echo "kept: $$kept (PURGE=1 removes it)"; fi; \
+	done
+
+# $(call rewritten,FILE,TARGET): installs a file with the paths of this installation in it.
+define rewritten
+sed -e 's#/usr/local#$(PREFIX)#g' -e 's#/etc/earshot#$(SYSCONFDIR)/earshot#g' $(1) > $(DESTDIR)$(2)
+chmod 644 $(DESTDIR)$(2)
+endef
+
+# Debian packages that are missing; says which, and asks sudo for them where the user is not root.
+packages:
+	@missing=; \
+	for package in $(PACKAGES) $$(python3 -m pip --version >/dev/null 2>&1 || echo python3-pip); do \
+		test "$$(dpkg-query -W -f='$${db:Status-Status}' $$package 2>/dev/null)" = installed || missing+=" $$package"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+		command -v apt-get >/dev/null || { echo "not a Debian system: install what stands for$$missing" >&2; exit 1; }; \
+		echo "Installing Debian packages:$$missing"; \
+		sudo=; test "$$(id -u)" = 0 || sudo=sudo; \
+		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get update --quiet=2; \
+		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends $$missing; \
+	fi
+
+swift:
+	@version=$$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9]*\.[0-9]*\).*/\1/p'); \
+	if [ -z "$$version" ]; then echo "Swift is not on the path: install Swift 6.1 or later (swift.org/install)" >&2; exit 1; fi; \
+	if [ "$$(printf '%s\n' 6.1 "$$version" | sort -V | head -n 1)" != 6.1 ]; then \
+		echo "Swift $$version is too old: earshot needs 6.1 or later (swift.org/install)" >&2; exit 1; \
+	fi
