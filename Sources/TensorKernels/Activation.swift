@@ -106,3 +106,27 @@ package func add(_ other: UnsafePointer<Float>, to target: UnsafeMutablePointer<
         i += 1
     }
 }
+
+/// `mean[c] = Σ_r input[r][c] / rows`.
+///
+/// - Parameters:
+///   - input: [rows x columns], rows ≥ 1.
+///   - mean: [columns], written; must not overlap `input`.
+package func meanOfRows(
+    _ input: UnsafePointer<Float>, into mean: UnsafeMutablePointer<Float>, rows: Int, columns: Int
+) {
+    mean.update(from: input, count: columns)
+    for row in 1..<max(rows, 1) { add(input + row * columns, to: mean, count: columns) }
+    let scale = 1 / Float(rows)
+    for column in 0..<columns { mean[column] *= scale }
+}
+
+/// `values[r][c] *= scale[c]`, with `values` [rows x columns] and `scale` [columns].
+package func scaleRows(
+    _ values: UnsafeMutablePointer<Float>, by scale: UnsafePointer<Float>, rows: Int, columns: Int
+) {
+    for row in 0..<rows {
+        let target = values + row * columns
+        for column in 0..<columns { target[column] *= scale[column] }
+    }
+}

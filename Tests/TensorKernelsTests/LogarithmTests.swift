@@ -44,7 +44,7 @@ import Testing
     }
 
     @Test func isFiniteWhateverComes() {
-        let values: [Float] = [0, -0.0, -1, 1e-45, .infinity, -.infinity, .nan, .leastNormalMagnitude]
+        let values: [Float] = [0, -0.0, -1, .leastNonzeroMagnitude, .infinity, -.infinity, .nan, .leastNormalMagnitude]
         #expect(kernel(values).allSatisfy { $0.isFinite })
     }
 
