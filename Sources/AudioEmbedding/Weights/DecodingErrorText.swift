@@ -15,8 +15,14 @@ func fieldAndProblem(of error: DecodingError) -> (field: String, problem: String
     case .valueNotFound(let type, let context):
         return (path(context.codingPath), "is null instead of \(name(of: type))")
     case .dataCorrupted(let context):
+        // The decoder reports a number that is no whole number, or out of range, like broken JSON and without its path.
         let isDocument = context.codingPath.isEmpty
-        return (path(context.codingPath), isDocument ? "is not JSON" : "is wrong: \(context.debugDescription)")
+        return (
+            path(context.codingPath),
+            isDocument
+                ? "is not JSON, or has a fraction where a whole number belongs"
+                : "is wrong: \(context.debugDescription)"
+        )
     @unknown default:
         return ("", "cannot be decoded")
     }

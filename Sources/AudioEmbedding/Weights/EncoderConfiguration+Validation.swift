@@ -62,9 +62,11 @@ extension EncoderLayerConfiguration {
         }
         try require(
             kernel % 2 == 1 && (1...31).contains(kernel), "kernel", "is \(kernel), not an odd number from 1 to 31")
-        try require((1...16).contains(timeStride), "time_stride", "is \(timeStride), not 1 to 16")
         try require((1...16).contains(frequencyStride), "frequency_stride", "is \(frequencyStride), not 1 to 16")
         try require((1...64).contains(timeDilation), "time_dilation", "is \(timeDilation), not 1 to 64")
+        try require(
+            (1...min(16, history + 1)).contains(timeStride), "time_stride",
+            "is \(timeStride), not 1 to \(min(16, history + 1)) (no further than the kernel reaches)")
         try require((0...history).contains(lookahead), "lookahead", "is \(lookahead), not 0 to \(history) columns")
         try require(
             expand || expandedChannels == inputChannels, "expand",

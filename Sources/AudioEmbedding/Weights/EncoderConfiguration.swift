@@ -1,3 +1,5 @@
+package import TensorKernels
+
 /// The audio encoder's layers; the `encoder` section of a model's `config.json`.
 package struct EncoderConfiguration: Codable, Sendable, Equatable {
     package var layers: [EncoderLayerConfiguration]
@@ -27,14 +29,6 @@ package struct EncoderConfiguration: Codable, Sendable, Equatable {
         self.centerFrames = centerFrames
         self.lookaheadSamples = lookaheadSamples
     }
-}
-
-/// What follows a matrix product or a depthwise convolution.
-package enum Activation: String, Codable, Sendable, CaseIterable {
-    case none
-    case relu
-    /// x · min(max(x + 3, 0), 6) / 6.
-    case hardswish
 }
 
 /// One layer of the audio encoder, as `config.json` describes it.

@@ -25,6 +25,19 @@ package struct ModelConfiguration: Codable, Sendable, Equatable {
     package struct WindowConfiguration: Codable, Sendable, Equatable {
         /// Steps that one window pools.
         package var steps: Int
+        /// Steps from one window to the next; 1 where the file does not say.
+        package var hopSteps: Int
+
+        enum CodingKeys: String, CodingKey {
+            case steps
+            case hopSteps = "hop_steps"
+        }
+
+        package init(from decoder: any Decoder) throws {
+            let container = try decoder.container(keyedBy: CodingKeys.self)
+            steps = try container.decode(Int.self, forKey: .steps)
+            hopSteps = try container.decodeIfPresent(Int.self, forKey: .hopSteps) ?? 1
+        }
     }
 
     /// From pooled steps to the vector that transport compares.
@@ -118,6 +131,9 @@ package struct ModelConfiguration: Codable, Sendable, Equatable {
         try encoder.validate(melCount: frontEnd.melCount)
         guard (1...4096).contains(window.steps) else {
             throw FieldError("window.steps", "is \(window.steps), not 1 to 4096")
+        }
+        guard (1...window.steps).contains(window.hopSteps) else {
+            throw FieldError("window.hop_steps", "is \(window.hopSteps), not 1 to \(window.steps)")
         }
         let sizes = [
             ("tag_count", projection.tagCount), ("hidden_size", projection.hiddenSize),

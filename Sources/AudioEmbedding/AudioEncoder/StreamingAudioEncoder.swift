@@ -1,0 +1,103 @@
+import TensorKernels
+
+/// The audio encoder over a stream: each step costs only its own columns, whatever the chunking.
+///
+/// Equal to ``AudioEncoder/encode(_:)`` over all frames so far, as far as its steps are out. `process` does not
+/// allocate. `@unchecked Sendable`: not copyable, so the one owner may move between threads.
+package struct StreamingAudioEncoder: ~Copyable, @unchecked Sendable {
+    /// Frames that go through the layers at once: enough to fill the kernels, few enough to stay in the cache.
+    package static let blockFrames = 32
+
+    package let maximumFrames: Int
+    package let melCount: Int
+    package let embeddingSize: Int
+    /// Frames per step.
+    package let stepFrames: Int
+    private let layers: [StreamingLayer]
+    private let scratch: LayerScratch
+    private let block: Int
+    private let lastFrequencies: Int
+    /// Outputs of the even and of the odd layers of one block.
+    private let even: AlignedBuffer
+    private let odd: AlignedBuffer
+
+    /// - Parameter maximumFrames: frames per `process` at most, ≥ 1.
+    package init(_ encoder: AudioEncoder, maximumFrames: Int) {
+        precondition(maximumFrames >= 1, "at most \(maximumFrames) frames per call")
+        self.maximumFrames = maximumFrames
+        melCount = encoder.melCount
+        embeddingSize = encoder.embeddingSize
+        stepFrames = encoder.configuration.stepFrames
+        block = min(maximumFrames, Self.blockFrames)
+        lastFrequencies = encoder.layers.last?.outputFrequencies ?? 1
+        var columns = block
+        var sizes = (output: 0, columns: 0, vectors: 0, hidden: 0)
+        var layers: [StreamingLayer] = []
+        for layer in encoder.layers {
+            layers.append(StreamingLayer(layer, block: columns))
+            sizes.columns = max(sizes.columns, StreamingInvertedResidual.scratchColumns(layer, block: columns))
+            columns = (columns - 1) / layer.configuration.timeStride + 1
+            sizes.output = max(sizes.output, columns * layer.outputFrequencies * layer.configuration.outputChannels)
+            sizes.vectors = max(sizes.vectors, columns * layer.configuration.expandedChannels)
+            sizes.hidden = max(sizes.hidden, columns * (layer.configuration.squeezeChannels ?? 0))
+        }
+        self.layers = layers
+        scratch = LayerScratch(columns: sizes.columns, vectors: sizes.vectors, hidden: sizes.hidden)
+        even = AlignedBuffer(count: sizes.output)
+        odd = AlignedBuffer(count: sizes.output)
+    }
+
+    /// Steps that `process` of `frameCount` frames can write at most.
+    package func stepCapacity(forFrameCount frameCount: Int) -> Int {
+        (frameCount + stepFrames - 1) / stepFrames
+    }
+
+    /// - Parameters:
+    ///   - frames: [frameCount x melCount].
+    ///   - frameCount: 0 to `maximumFrames`.
+    ///   - steps: room for `stepCapacity(forFrameCount: frameCount)` rows of [embeddingSize].
+    /// - Returns: rows written. Step j is out once frame `stepFrames · j + lookaheadFrames` is in.
+    package mutating func process(
+        _ frames: UnsafeBufferPointer<Float>, frameCount: Int, into steps: UnsafeMutableBufferPointer<Float>
+    ) -> Int {
+        precondition((0...maximumFrames).contains(frameCount), "\(frameCount) frames, more than \(maximumFrames)")
+        precondition(frames.count >= frameCount * melCount, "\(frames.count) numbers for \(frameCount) frames")
+        precondition(
+            steps.count >= stepCapacity(forFrameCount: frameCount) * embeddingSize,
+            "no room for the steps of \(frameCount) frames")
+        guard let source = frames.baseAddress, let destination = steps.baseAddress else { return 0 }
+        var consumed = 0
+        var written = 0
+        while consumed < frameCount {
+            let count = min(block, frameCount - consumed)
+            written += processBlock(
+                source + consumed * melCount, frameCount: count, into: destination + written * embeddingSize)
+            consumed += count
+        }
+        return written
+    }
+
+    /// Back to the beginning of a stream.
+    package mutating func reset() {
+        for layer in layers { layer.reset() }
+    }
+
+    private func processBlock(
+        _ frames: UnsafePointer<Float>, frameCount: Int, into steps: UnsafeMutablePointer<Float>
+    ) -> Int {
+        var input = frames
+        var columns = frameCount
+        for index in 0..<layers.count {
+            let output = (index % 2 == 0 ? even : odd).pointer
+            columns = layers[index].process(input, columnCount: columns, into: output, scratch: scratch)
+            if columns == 0 { return 0 }
+            input = UnsafePointer(output)
+        }
+        for column in 0..<columns {
+            meanOfRows(
+                input + column * lastFrequencies * embeddingSize, into: steps + column * embeddingSize,
+                rows: lastFrequencies, columns: embeddingSize)
+        }
+        return columns
+    }
+}
