@@ -11,6 +11,8 @@ package final class TextEncoder: Sendable {
     static let headCount = 12
     static let layerCount = 6
     static let positionCount = 512
+    /// What `maximumTokens` may be: room for `[CLS]` and `[SEP]`, up to the number of positions.
+    static let tokenRange = 2...positionCount
     static let layerNormEpsilon: Float = 1e-12
 
     /// Names the weights: two encoders with the same identity give the same embeddings.
@@ -34,7 +36,7 @@ package final class TextEncoder: Sendable {
     ///   - maximumTokens: 2 to 512.
     /// - Throws: ``ModelError``, naming the file and tensor.
     package init(directory: String, maximumTokens: Int = 256) throws {
-        precondition((2...Self.positionCount).contains(maximumTokens), "\(maximumTokens) tokens")
+        precondition(Self.tokenRange.contains(maximumTokens), "\(maximumTokens) tokens")
         let tokenizer = try WordPieceTokenizer(vocabularyPath: directory + "/vocab.txt")
         let file = try SafetensorsFile(path: directory + "/model.safetensors")
         let size = Self.embeddingSize
