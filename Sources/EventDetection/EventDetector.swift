@@ -24,7 +24,8 @@ package struct EventDetector: Sendable {
     private var stepCount = 0
     /// First sample of the step that should come next.
     private var nextStart: Int64?
-    private var eventCount: UInt64 = 0
+    /// The id that the next event gets.
+    package private(set) var nextEvent: UInt64
 
     private struct State {
         // The run of hysteresis.
@@ -46,7 +47,9 @@ package struct EventDetector: Sendable {
         var cooldownEnd = Int64.min
     }
 
-    package init(_ configuration: EventDetectorConfiguration) {
+    /// - Parameter nextEvent: id of the first event; a detector that replaces another (new labels) goes on with its ids.
+    package init(_ configuration: EventDetectorConfiguration, nextEvent: UInt64 = 0) {
+        self.nextEvent = nextEvent
         precondition(configuration.stepLength > 0, "stepLength is not positive")
         precondition(
             configuration.medianFilterLength > 0 && configuration.medianFilterLength % 2 == 1,
@@ -201,8 +204,8 @@ package struct EventDetector: Sendable {
 
     private mutating func open(_ label: Int, score: Float, end: Int64, emit: (EventTransition) -> Void) {
         states[label].isOpen = true
-        states[label].event = eventCount
-        eventCount += 1
+        states[label].event = nextEvent
+        nextEvent += 1
         states[label].onset = states[label].runStart
         states[label].end = end
         states[label].score = score

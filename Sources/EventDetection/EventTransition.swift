@@ -12,7 +12,7 @@ package struct EventTransition: Equatable, Sendable {
     package let kind: Kind
     /// Index of the label.
     package let label: Int
-    /// The same for all transitions of one event; counts up from 0 over all labels, in the order of onsets.
+    /// The same for all transitions of one event; counts up over all labels, in the order of onsets.
     package let event: UInt64
     /// First sample of the first active step.
     package let onsetSample: Int64

@@ -176,6 +176,8 @@ import Testing
         #expect(onsets.map(\.label) == [0, 1, 2])
         #expect(onsets.map(\.event) == [0, 1, 2])
         #expect(onsets.map(\.onsetSample) == [100, 100, 0])
+        #expect(recorder.detector.nextEvent == 3)
+        #expect(EventDetector(settings, nextEvent: 3).nextEvent == 3)
         checkOrder(recorder.transitions)
     }
 
