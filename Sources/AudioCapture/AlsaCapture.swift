@@ -19,6 +19,11 @@ private struct AlsaCaptureLoop: ~Copyable {
     private let blockLength: Int
     private let bytes: UnsafeMutableRawPointer
     private let mono: UnsafeMutablePointer<Float>
+    /// Frames that make a read worthwhile.
+    private let wakeLength: Int
+    /// What to poll for the device, and one more for the stream.
+    private let descriptors: UnsafeMutablePointer<pollfd>
+    private let descriptorCount: Int
 
     /// When the last frame that was read had been captured, on the boot clock.
     private var lastFrameTime: Int64 = 0
@@ -37,38 +42,76 @@ private struct AlsaCaptureLoop: ~Copyable {
         blockLength = max(1, min(captureBlockFrames, device.bufferLength))
         bytes = .allocate(byteCount: blockLength * converter.bytesPerFrame, alignment: 16)
         mono = .allocate(capacity: blockLength)
+        wakeLength = min(blockLength, device.periodLength)
+        descriptorCount = max(0, Int(snd_pcm_poll_descriptors_count(pcm)))
+        descriptors = .allocate(capacity: descriptorCount + 1)
         pace = DevicePace(sampleRate: device.sampleRate, bufferLength: device.bufferLength)
     }
 
     deinit {
         bytes.deallocate()
         mono.deallocate()
+        descriptors.deallocate()
     }
 
     /// - Returns: Why capture ended, or `nil` if it was told to.
     mutating func run(_ writer: inout CaptureWriter) -> AudioCaptureError? {
-        earshot_alsa_silence_errors()
+        AlsaMessages.silence()
         lastFrameTime = bootNanoseconds()
         let started = snd_pcm_start(pcm)
         if started < 0 { return failure("cannot be started", started) }
         while !writer.stream.isStopping {
-            let ready = snd_pcm_wait(pcm, Self.waitMilliseconds)
-            if ready == 0 { continue }
-            var code = ready
-            if ready > 0 {
+            switch wait(writer.stream) {
+            case .nothing: continue
+            case .failed(let code):
+                if let failure = recover(from: code, &writer) { return failure }
+            case .ready:
                 let result = read(&writer)
                 if result > 0 { continue }
-                code = Int32(result)
-            }
-            if code == 0 || code == -EAGAIN {
-                // Ready, but without a frame: some plugins wake early. Not in a tight loop.
-                _ = writer.stream.attention.wait(until: monotonicNanoseconds() + 2_000_000)
-            } else if let failure = recover(from: code, &writer) {
-                return failure
+                if result == 0 || result == -Int(EAGAIN) {
+                    nap(writer.stream)
+                } else if let failure = recover(from: Int32(result), &writer) {
+                    return failure
+                }
             }
         }
         snd_pcm_drop(pcm)
         return nil
+    }
+
+    private enum Readiness { case ready, nothing, failed(Int32) }
+
+    /// Waits until a period can be read, or it is time to look whether to stop.
+    ///
+    /// Not `snd_pcm_wait`, which begins its time limit anew whenever a plugin's descriptor wakes it for nothing.
+    private func wait(_ stream: CaptureStream) -> Readiness {
+        let available = snd_pcm_avail_update(pcm)
+        if available < 0 { return .failed(Int32(available)) }
+        if available >= wakeLength { return .ready }
+        let count = snd_pcm_poll_descriptors(pcm, descriptors, UInt32(descriptorCount))
+        if count < 0 { return .failed(count) }
+        descriptors[Int(count)] = pollfd(fd: stream.attention.descriptor, events: Int16(POLLIN), revents: 0)
+        let woken = poll(descriptors, nfds_t(count) + 1, Self.waitMilliseconds)
+        if woken <= 0 || stream.isStopping { return .nothing }
+        var events: UInt16 = 0
+        let code = snd_pcm_poll_descriptors_revents(pcm, descriptors, UInt32(count), &events)
+        if code < 0 { return .failed(code) }
+        if Int32(events) & (POLLERR | POLLNVAL | POLLHUP) != 0 {
+            switch snd_pcm_state(pcm) {
+            case SND_PCM_STATE_XRUN: return .failed(-EPIPE)
+            case SND_PCM_STATE_SUSPENDED: return .failed(-ESTRPIPE)
+            case SND_PCM_STATE_DISCONNECTED: return .failed(-ENODEV)
+            default: return .failed(-EIO)
+            }
+        }
+        if Int32(events) & POLLIN != 0 { return .ready }
+        nap(stream)
+        return .nothing
+    }
+
+    /// After a wake-up for nothing, as some plugins give: not in a tight loop.
+    private func nap(_ stream: CaptureStream) {
+        _ = stream.attention.wait(until: monotonicNanoseconds() + 2_000_000)
     }
 
     /// Reads what is there, a block at most, and hands it on.
@@ -134,7 +177,7 @@ private struct AlsaCaptureLoop: ~Copyable {
         let lost = Int((Double(now - lastFrameTime) * 1e-9 * Double(device.sampleRate)).rounded())
         lastFrameTime = now
         if reason == .overrun { writer.stream.overrunCount.add(1, ordering: .relaxed) }
-        writer.lose(max(0, lost), reason: reason)
+        writer.lose(max(1, lost), reason: reason)
         pace.restart()
         return nil
     }

@@ -27,7 +27,7 @@ final class AlsaDevice {
     init(pcm: OpaquePointer, name: String, preferences: DeviceRequest) throws {
         self.pcm = pcm
         self.name = name
-        earshot_alsa_silence_errors()
+        AlsaMessages.silence()
         try configure(preferences)
     }
 
@@ -152,8 +152,8 @@ final class AlsaDevice {
 
 /// Opens a PCM for capture, without waiting for a busy device.
 func openAlsaPCM(_ name: String) throws -> OpaquePointer {
-    earshot_alsa_silence_errors()
-    earshot_alsa_clear_message()
+    AlsaMessages.silence()
+    AlsaMessages.clear()
     // libasound caches its configuration: without this a card that came later is not found.
     snd_config_update_free_global()
     var pcm: OpaquePointer?
@@ -166,8 +166,8 @@ func openAlsaPCM(_ name: String) throws -> OpaquePointer {
 
 /// Why a device could not be opened, and what to do about it.
 func openFailureText(_ code: Int32) -> String {
-    let message = String(cString: earshot_alsa_message())
-    let detail = message.isEmpty ? "" : " (\(message.split(whereSeparator: \.isNewline).joined(separator: " ")))"
+    let message = AlsaMessages.first()
+    let detail = message.isEmpty ? "" : " (\(message))"
     switch -code {
     case EBUSY: return "busy: another program has it open"
     case ENOENT, ENODEV, ENXIO: return "no such capture device\(detail); `earshot devices` lists them"

@@ -26,7 +26,7 @@ package struct CaptureDevice: Sendable, Equatable {
 
 /// Lists the capture devices of all cards, then the named PCMs of ALSA's configuration that can capture.
 package func captureDevices() -> [CaptureDevice] {
-    earshot_alsa_silence_errors()
+    AlsaMessages.silence()
     // Otherwise libasound shows the cards of when it was first asked.
     snd_config_update_free_global()
     return hardwareDevices() + configuredDevices()
@@ -103,7 +103,7 @@ private func hintText(_ hint: UnsafeMutableRawPointer, _ id: String) -> String? 
 /// Opens a device for a moment to learn what it can do.
 private func probe(_ name: String, description: String, isHardware: Bool) -> CaptureDevice {
     var device = CaptureDevice(name: name, description: description, isHardware: isHardware)
-    earshot_alsa_clear_message()
+    AlsaMessages.clear()
     var opened: OpaquePointer?
     let code = snd_pcm_open(&opened, name, SND_PCM_STREAM_CAPTURE, Int32(SND_PCM_NONBLOCK) | SND_PCM_NO_AUTO_RESAMPLE)
     guard code >= 0, let pcm = opened else {

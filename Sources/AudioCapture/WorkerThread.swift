@@ -44,7 +44,7 @@ package final class WorkerThread: Sendable {
 private final class ThreadStart {
     let name: String
     let realTimePriority: Int32?
-    let body: () -> Void
+    var body: (() -> Void)?
     let exit: WakeUp
 
     init(name: String, realTimePriority: Int32?, body: @escaping () -> Void, exit: WakeUp) {
@@ -64,7 +64,9 @@ private func runThread(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRaw
         parameters.sched_priority = priority
         pthread_setschedparam(pthread_self(), SCHED_FIFO, &parameters)
     }
-    start.body()
+    start.body?()
+    // What the work held, such as an open device, is given back before anyone learns that it is done.
+    start.body = nil
     start.exit.signal()
     return nil
 }

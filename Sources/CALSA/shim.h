@@ -7,25 +7,25 @@
 #include <sys/eventfd.h>
 
 // libasound prints its errors to standard error unless a handler (variadic, so out of Swift's reach) takes them.
-// This one keeps the first message since earshot_alsa_clear_message(), per thread: it names the cause, where the
-// returned code often says only "No such file or directory".
-static _Thread_local char earshot_alsa_message_text[256];
+// This one keeps the first message since the buffer was last emptied, per thread: it names the cause, where the
+// returned code often says only "No such file or directory". Each object file that uses these functions has a buffer
+// of its own, so only one (AlsaMessages.swift) does.
 
-static inline void earshot_alsa_clear_message(void) {
-    earshot_alsa_message_text[0] = 0;
+#define EARSHOT_ALSA_MESSAGE_SIZE 256
+
+static inline char *earshot_alsa_message_buffer(void) {
+    static _Thread_local char text[EARSHOT_ALSA_MESSAGE_SIZE];
+    return text;
 }
 
-static inline const char *earshot_alsa_message(void) {
-    return earshot_alsa_message_text;
-}
-
-static void earshot_alsa_keep_message(
+static inline void earshot_alsa_keep_message(
     const char *file, int line, const char *function, int code, const char *format, ...) {
     (void)file, (void)line, (void)function, (void)code;
-    if (earshot_alsa_message_text[0]) return;
+    char *text = earshot_alsa_message_buffer();
+    if (text[0]) return;
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(earshot_alsa_message_text, sizeof earshot_alsa_message_text, format, arguments);
+    vsnprintf(text, EARSHOT_ALSA_MESSAGE_SIZE, format, arguments);
     va_end(arguments);
 }
 
