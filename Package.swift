@@ -94,7 +94,7 @@ let package = Package(
         test("TensorKernels", ["TensorKernels"]),
         test("AudioFeatures", ["AudioFeatures", "AudioEmbedding"], resources: [.copy("Golden")]),
         test("AudioEmbedding", ["AudioEmbedding", "AudioFeatures"], resources: [.copy("Golden")]),
-        test("OptimalTransport", ["OptimalTransport", "AudioEmbedding"], resources: [.copy("Golden")]),
+        test("OptimalTransport", ["OptimalTransport", "TensorKernels"], resources: [.copy("Golden")]),
         test("Labels", ["Labels"]),
         test("EventDetection", ["EventDetection"]),
         test("AudioCapture", ["AudioCapture", "CSndfile"]),

@@ -91,24 +91,6 @@ package func addBias(
     for row in 0..<rows { add(bias, to: values + row * columns, count: columns) }
 }
 
-/// y += x.
-///
-/// - Parameters:
-///   - x: [count].
-///   - y: [count]; not `x` itself.
-package func add(_ x: UnsafePointer<Float>, to y: UnsafeMutablePointer<Float>, count: Int) {
-    let vectorEnd = count & ~7
-    var index = 0
-    while index < vectorEnd {
-        UnsafeMutableRawPointer(y + index).storeBytes(of: load(y + index) + load(x + index), as: SIMD8<Float>.self)
-        index += 8
-    }
-    while index < count {
-        y[index] += x[index]
-        index += 1
-    }
-}
-
 /// x / |x| of each row, |x| the Euclidean norm; rows of zeros stay (`torch.nn.functional.normalize`).
 ///
 /// - Parameter values: [rows x columns], row-major, replaced.

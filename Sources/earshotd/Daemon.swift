@@ -184,7 +184,7 @@ final class Daemon: Sendable {
                     }
                 }
             }
-            if allMove { notifier.watchdog() }
+            if allMove { notifier.progress() }
             if listeners.allSatisfy(\.hasEnded) { events.send(.sourcesEnded) }
             try? await Task.sleep(for: interval)
         }

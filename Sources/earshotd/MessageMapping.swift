@@ -11,7 +11,7 @@ extension SourceReport {
         case .event(let event):
             return .event(
                 EventMessage(
-                    kind: kind(of: event.kind), event: "\(source)-\(eventPrefix)-\(event.ordinal)", source: source,
+                    kind: kind(of: event.kind), event: "\(source)-\(eventPrefix)-\(event.number)", source: source,
                     label: event.label, score: Double(event.score), onset: timestamp(event.onsetSample),
                     offset: event.offsetSample.map(timestamp), onsetSample: event.onsetSample,
                     duration: seconds(max(0, (event.offsetSample ?? event.reportedSample) - event.onsetSample)),

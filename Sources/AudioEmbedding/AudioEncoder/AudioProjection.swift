@@ -10,7 +10,7 @@ package import TensorKernels
 ///
 /// hidden = hardswish(pooled · Wₕ + bₕ); logits = hidden · Wₜ + bₜ; s = (logits - mean) · scale;
 /// j = GELU([pooled, hidden] · W₀ + b₀) · W₁ + b₁; x = [tagWeight · s / |s|, jointWeight · j / |j|]; embedding = L · x.
-/// GELU is the exact one (erf). The weights are shared between copies; `project` does not allocate.
+/// GELU is the exact one (erf). `project` does not allocate.
 /// `@unchecked Sendable`: not copyable, so its scratch has one owner.
 package struct AudioProjection: ~Copyable, @unchecked Sendable {
     /// Numbers of a pooled window.
@@ -30,7 +30,16 @@ package struct AudioProjection: ~Copyable, @unchecked Sendable {
 
     /// - Throws: ``ModelError`` naming the tensor that is missing or has another shape than `config.json` says.
     package init(_ model: ModelDirectory) throws {
-        weights = try Weights(model)
+        self.init(try Weights(model))
+    }
+
+    /// A projection of its own scratch that shares the weights of another.
+    package init(sharing other: borrowing AudioProjection) {
+        self.init(other.weights)
+    }
+
+    private init(_ weights: Weights) {
+        self.weights = weights
         pooledSize = weights.hidden.inputs
         tagCount = weights.tags.outputs
         vectorSize = weights.tags.outputs + weights.joint1.outputs

@@ -1,8 +1,8 @@
 import AudioEmbedding
-package import TensorKernels
+import AudioFeatures
 
 /// Embeds whole clips: the mean of all step embeddings of the streaming encoder, projected into metric space.
-package struct ClipEmbedder {
+package struct ClipEmbedder: ~Copyable {
     private let model: DetectionModel
     private var encoder: StepEncoder
     private var projection: AudioProjection
@@ -10,7 +10,7 @@ package struct ClipEmbedder {
     package init(_ model: DetectionModel) throws {
         self.model = model
         encoder = try StepEncoder(model, maximumChunk: 16 * model.stepLength)
-        projection = model.projection
+        projection = AudioProjection(sharing: model.projection)
     }
 
     /// - Parameter samples: Mono, at the model's rate; at least one sample.

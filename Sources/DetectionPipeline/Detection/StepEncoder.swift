@@ -5,7 +5,7 @@ import TensorKernels
 /// Samples in, step embeddings out: the streaming front end and the streaming encoder in one, any chunking.
 ///
 /// Owns all scratch; ``process(_:onStep:)`` does not allocate.
-package struct StepEncoder {
+package struct StepEncoder: ~Copyable {
     /// Values per step embedding.
     package let embeddingSize: Int
     private let maximumChunk: Int

@@ -1,13 +1,14 @@
 import AudioEmbedding
+import AudioFeatures
 import EventDetection
-package import OptimalTransport
+import OptimalTransport
 import TensorKernels
 
 /// Samples in, one set of label scores per step out: front end, encoder, window, projection and matching of one stream.
 ///
 /// A step's scores stand for the middle of the window that ends with it; ``Step/start`` is that place on the sample
 /// clock. Owns all scratch; ``process(_:onStep:)`` neither allocates nor locks.
-package struct StepScorer {
+package struct StepScorer: ~Copyable {
     /// One step of the stream with its scores.
     package struct Step {
         /// First sample of the step that the scores stand for, on the sample clock.
@@ -40,12 +41,14 @@ package struct StepScorer {
     private var base: Int64
 
     /// - Parameters:
-    ///   - silence: dBFS below which a step counts as silent.
     ///   - clockStart: Sample clock of the first sample.
     /// - Throws: `TransportError` where the labels' scores cannot be matched.
     package init(
         _ model: DetectionModel, labels: CompiledLabels, settings: DetectionSettings, clockStart: Int64 = 0
     ) throws {
+        // What throws comes first: a value that cannot be copied must not be left half-made.
+        let matcher = try LabelMatcher(labels, configuration: settings.transport, labelWeights: settings.labelWeights)
+        let encoder = try StepEncoder(model, maximumChunk: model.stepLength)
         let configuration = model.configuration
         stepLength = model.stepLength
         let frontEnd = configuration.frontEnd
@@ -53,16 +56,16 @@ package struct StepScorer {
             Double(configuration.encoder.centerFrames) * Double(frontEnd.hopLength) + Double(frontEnd.windowLength) / 2
         firstStepStart = Int64(middle.rounded()) - Int64(stepLength / 2)
         windowSteps = settings.windowSteps
-        encoder = try StepEncoder(model, maximumChunk: model.stepLength)
         pooler = WindowPooler(windowSteps: windowSteps, size: configuration.encoder.embeddingSize)
-        projection = model.projection
         embedding = [Float](repeating: 0, count: configuration.projection.embeddingSize)
         transport = settings.transport
-        matcher = try LabelMatcher(labels, configuration: settings.transport, labelWeights: settings.labelWeights)
         gate = ActivityGate(stepLength: stepLength, minimumLevel: settings.silenceLevel)
         let lookahead = configuration.encoder.lookaheadSamples / stepLength
         levels = LevelRing(capacity: windowSteps + lookahead + 8, stepLength: stepLength)
         base = clockStart
+        self.encoder = encoder
+        self.matcher = matcher
+        projection = AudioProjection(sharing: model.projection)
     }
 
     package var labels: CompiledLabels { matcher.labels }

@@ -1,4 +1,4 @@
-package import OptimalTransport
+import OptimalTransport
 package import TensorKernels
 
 /// How clips are matched to labels; results always name it.

@@ -40,9 +40,10 @@ package struct CompiledLabels: Sendable {
             prompts += entry.prompts
         }
         promptRanges = ranges
-        promptEmbeddings = try embedder.embeddings(for: prompts)
-        promptHalfNorms = (0..<promptEmbeddings.rowCount).map { index in
-            promptEmbeddings.row(index).reduce(0) { $0 + $1 * $1 } / 2
+        let embeddings = try embedder.embeddings(for: prompts)
+        promptEmbeddings = embeddings
+        promptHalfNorms = (0..<embeddings.rowCount).map { index in
+            embeddings.row(index).reduce(0) { $0 + $1 * $1 } / 2
         }
         let background = Self.similarities(
             of: bank.background, to: promptEmbeddings, halfNorms: promptHalfNorms, ranges: ranges)

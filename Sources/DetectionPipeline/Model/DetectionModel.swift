@@ -1,11 +1,9 @@
 package import AudioEmbedding
-package import AudioFeatures
 package import Labels
-package import OptimalTransport
-import TensorKernels
+import AudioFeatures
 
 /// Everything of a model that detection shares: weights, banks and constants, loaded once.
-package struct DetectionModel: Sendable {
+package final class DetectionModel: Sendable {
     package let directory: ModelDirectory
     package let encoder: AudioEncoder
     package let projection: AudioProjection
@@ -32,7 +30,7 @@ package struct DetectionModel: Sendable {
     ///   - textEncoder: The sentence encoder's directory; nil where it is not installed.
     ///   - cache: Directory of the embedding cache; nil for none.
     package func compile(_ entries: [LabelEntry], textEncoder: String?, cache: String?) throws -> CompiledLabels {
-        let embedder = try LabelEmbedder(
+        let embedder = LabelEmbedder(
             model: directory, textEncoderDirectory: textEncoder, cacheDirectory: cache)
         return try CompiledLabels(entries, embedder: embedder, bank: bank)
     }

@@ -1,4 +1,4 @@
-package import Foundation
+import Foundation
 
 /// Where the model, the bundled label files and the text encoder lie.
 ///

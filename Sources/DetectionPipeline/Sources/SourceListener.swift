@@ -1,6 +1,7 @@
 package import AudioCapture
-package import Foundation
+import Foundation
 package import Synchronization
+import Glibc
 import TensorKernels
 
 /// Listens to one source for as long as it lives: opens it, detects on a thread of its own, opens it again when it fails.
@@ -55,7 +56,7 @@ package final class SourceListener: Sendable {
         /// Overruns and dropped frames of inputs that are closed already.
         var pastOverruns = 0
         var pastDropped = 0
-        var pendingLabels: CompiledLabels?
+        var pending: (labels: CompiledLabels, detection: DetectionSettings)?
         var thread: WorkerThread?
     }
 
@@ -64,7 +65,7 @@ package final class SourceListener: Sendable {
     private let initialLabels: CompiledLabels
     private let report: @Sendable (SourceReport) -> Void
     private let shared = Mutex(Shared())
-    private let hasPendingLabels = Atomic(false)
+    private let hasPending = Atomic(false)
     private let isStopping = Atomic(false)
     /// Whether the live ranking is reported with each step.
     package let reportsTop = Atomic(false)
@@ -104,10 +105,10 @@ package final class SourceListener: Sendable {
         return thread?.join(timeout: timeout) ?? true
     }
 
-    /// Replaces what is listened for, from the next step on; no audio is lost.
-    package func replace(labels: CompiledLabels) {
-        shared.withLock { $0.pendingLabels = labels }
-        hasPendingLabels.store(true, ordering: .releasing)
+    /// Replaces what is listened for and how, from the next step on; no audio is lost.
+    package func replace(labels: CompiledLabels, detection: DetectionSettings) {
+        shared.withLock { $0.pending = (labels, detection) }
+        hasPending.store(true, ordering: .releasing)
     }
 
     /// Turns of the inference loop, for the watchdog: it moves at least once per second while the loop is alive, and
@@ -135,11 +136,17 @@ package final class SourceListener: Sendable {
 
     // MARK: The inference thread
 
+    /// What goes on when a source is opened again.
+    private struct Continuation {
+        var labels: CompiledLabels
+        var detection: DetectionSettings
+        var nextEvent: UInt64 = 0
+        var clock: Int64 = 0
+    }
+
     private func run() {
         flushSubnormals()
-        var labels = initialLabels
-        var ordinal = 0
-        var clockOffset: Int64 = 0
+        var state = Continuation(labels: initialLabels, detection: configuration.detection)
         var hasBeenUp = false
         var delay = configuration.firstRetryDelay
         let isDevice: Bool
@@ -155,14 +162,14 @@ package final class SourceListener: Sendable {
                     if hasBeenUp { shared.restarts += 1 }
                 }
                 if isStopping.load(ordering: .acquiring) { input.handle.requestStop() }
-                send(hasBeenUp ? .recovered(opening: input.opening) : .up(opening: input.opening), at: clockOffset)
+                send(hasBeenUp ? .recovered(opening: input.opening) : .up(opening: input.opening), clock: state.clock)
                 hasBeenUp = true
                 delay = configuration.firstRetryDelay
                 defer { retire(input) }
-                try listen(to: input, isDevice: isDevice, labels: &labels, ordinal: &ordinal, clock: &clockOffset)
+                try listen(to: input, isDevice: isDevice, continuing: &state)
                 if !isDevice || isStopping.load(ordering: .acquiring) {
                     setState(.ended)
-                    send(.ended(problem: nil), at: clockOffset)
+                    send(.ended(problem: nil), clock: state.clock)
                     return
                 }
                 throw AudioCaptureError(.device, "\(configuration.input.source): the device has ended")
@@ -170,12 +177,12 @@ package final class SourceListener: Sendable {
                 let problem = String(describing: error)
                 guard isDevice, !isStopping.load(ordering: .acquiring) else {
                     setState(.ended, problem: problem)
-                    send(.ended(problem: problem), at: clockOffset)
+                    send(.ended(problem: problem), clock: state.clock)
                     return
                 }
                 if shared.withLock({ $0.problem != problem || $0.state != .down }) {
                     setState(.down, problem: problem)
-                    send(.down(reason: problem), at: clockOffset)
+                    send(.down(reason: problem), clock: state.clock)
                 }
                 wait(delay)
                 delay = min(delay * 2, configuration.longestRetryDelay)
@@ -186,24 +193,30 @@ package final class SourceListener: Sendable {
 
     /// Detects until the source ends; open events are ended however it leaves.
     private func listen(
-        to input: AudioInput, isDevice: Bool, labels: inout CompiledLabels, ordinal: inout Int, clock: inout Int64
+        to input: AudioInput, isDevice: Bool, continuing progress: inout Continuation
     ) throws {
         var detector = try StreamDetector(
-            model, labels: labels, settings: configuration.detection, firstOrdinal: ordinal, clockStart: clock)
+            model, labels: progress.labels, settings: progress.detection, nextEvent: progress.nextEvent,
+            clockStart: progress.clock)
         defer {
-            detector.finish { self.send($0, detector: detector.clock, backlog: 0) }
-            ordinal = detector.lastOrdinal
-            clock = detector.clock
+            let clock = detector.clock
+            detector.finish { self.send($0, clock: clock) }
+            progress.nextEvent = detector.nextEvent
+            progress.clock = clock
         }
         let buffer = UnsafeMutableBufferPointer<Float>.allocate(capacity: model.stepLength / 4)
         defer { buffer.deallocate() }
         var idleSince: ContinuousClock.Instant?
         while true {
             turns.wrappingAdd(1, ordering: .relaxed)
-            if hasPendingLabels.exchange(false, ordering: .acquiring) {
-                if let pending = shared.withLock({ $0.pendingLabels.take() }) {
-                    labels = pending
-                    try detector.replace(labels: pending) { self.send($0, detector: detector.clock, backlog: 0) }
+            if hasPending.exchange(false, ordering: .acquiring) {
+                if let pending = shared.withLock({ $0.pending.take() }) {
+                    progress.labels = pending.labels
+                    progress.detection = pending.detection
+                    let clock = detector.clock
+                    try detector.replace(labels: pending.labels, settings: pending.detection) {
+                        self.send($0, clock: clock)
+                    }
                 }
             }
             detector.reportsTop = reportsTop.load(ordering: .relaxed)
@@ -211,17 +224,18 @@ package final class SourceListener: Sendable {
             case .samples(let count):
                 idleSince = nil
                 let backlog = input.handle.statistics.backlogSeconds
+                let clock = detector.clock + Int64(count)
                 detector.process(UnsafeBufferPointer(rebasing: buffer[..<count])) { content in
-                    self.send(content, detector: detector.clock, backlog: backlog)
+                    self.send(content, clock: clock, backlog: backlog)
                 }
                 processedSamples.wrappingAdd(count, ordering: .relaxed)
                 levelBits.store(detector.levelDecibels.bitPattern, ordering: .relaxed)
             case .gap(let lost, let reason):
                 let from = detector.clock
-                detector.skip(lost) { self.send($0, detector: from, backlog: 0) }
+                detector.skip(lost) { self.send($0, clock: from) }
                 gapCount.wrappingAdd(1, ordering: .relaxed)
                 lostSamples.wrappingAdd(lost, ordering: .relaxed)
-                send(.gap(fromSample: from, lostSamples: lost, reason: reason.rawValue), at: detector.clock)
+                send(.gap(fromSample: from, lostSamples: lost, reason: reason.rawValue), clock: detector.clock)
             case .idle:
                 let now = ContinuousClock.now
                 if let since = idleSince {
@@ -255,14 +269,10 @@ package final class SourceListener: Sendable {
         }
     }
 
-    private func send(_ content: SourceReport.Content, at clock: Int64) {
-        send(content, detector: clock, backlog: 0)
-    }
-
     /// - Parameters:
     ///   - clock: The sample clock of the newest sample worked on.
     ///   - backlog: Seconds of audio captured after it.
-    private func send(_ content: SourceReport.Content, detector clock: Int64, backlog: Double) {
+    private func send(_ content: SourceReport.Content, clock: Int64, backlog: Double = 0) {
         if case .event(let event) = content, event.kind == .onset { eventCount.wrappingAdd(1, ordering: .relaxed) }
         let age = Double(clock) / Double(model.sampleRate) + backlog
         report(

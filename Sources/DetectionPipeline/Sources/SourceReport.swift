@@ -13,8 +13,8 @@ package struct EventReport: Sendable, Equatable {
     }
 
     package var kind: Kind
-    /// Number of the event within its source, from 1; the onset, updates and offset of one event share it.
-    package var ordinal: Int
+    /// Number of the event within its source, from 0; the onset, updates and offset of one event share it.
+    package var number: UInt64
     package var label: String
     /// The event's best share so far, in [0, 1].
     package var score: Float
