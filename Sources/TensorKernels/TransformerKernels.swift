@@ -15,8 +15,8 @@ package func addBiasThenGELU(
         let base = values + row * columns
         var column = 0
         while column < vectorEnd {
-            let x = load(base + column) + load(bias + column)
-            UnsafeMutableRawPointer(base + column).storeBytes(of: gaussianErrorGELU(x), as: SIMD8<Float>.self)
+            let x = base.lanes(column) + bias.lanes(column)
+            base.store(gaussianErrorGELU(x), at: column)
             column += 8
         }
         if column < columns {
@@ -69,8 +69,8 @@ package func addThenLayerNormalize(
         let vectorEnd = columns & ~7
         var column = 0
         while column < vectorEnd {
-            let y = (load(base + column) - mean) * scale * load(weight + column) + load(offset + column)
-            UnsafeMutableRawPointer(base + column).storeBytes(of: y, as: SIMD8<Float>.self)
+            let y = (base.lanes(column) - mean) * scale * weight.lanes(column) + offset.lanes(column)
+            base.store(y, at: column)
             column += 8
         }
         while column < columns {
@@ -107,7 +107,7 @@ private func sum(_ x: UnsafePointer<Float>, count: Int) -> Float {
     var sums = SIMD8<Float>(repeating: 0)
     var index = 0
     while index < vectorEnd {
-        sums += load(x + index)
+        sums += x.lanes(index)
         index += 8
     }
     var total = sums.sum()
@@ -123,7 +123,7 @@ private func sumOfSquares(_ x: UnsafePointer<Float>, minus mean: Float, count: I
     var sums = SIMD8<Float>(repeating: 0)
     var index = 0
     while index < vectorEnd {
-        let d = load(x + index) - mean
+        let d = x.lanes(index) - mean
         sums += d * d
         index += 8
     }
@@ -134,9 +134,4 @@ private func sumOfSquares(_ x: UnsafePointer<Float>, minus mean: Float, count: I
         index += 1
     }
     return total
-}
-
-@inline(__always)
-private func load(_ x: UnsafePointer<Float>) -> SIMD8<Float> {
-    UnsafeRawPointer(x).loadUnaligned(as: SIMD8<Float>.self)
 }

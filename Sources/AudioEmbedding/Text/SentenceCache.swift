@@ -8,10 +8,13 @@ struct SentenceCache: Sendable {
     static let maximumCount = 20_000
 
     private let directory: String
+    private let lockAttempts: Int
     private let log: @Sendable (String) -> Void
 
-    init(directory: String, log: @escaping @Sendable (String) -> Void) {
+    /// - Parameter lockAttempts: how often to try for the lock, every 10 ms; a writer holds it for milliseconds.
+    init(directory: String, lockAttempts: Int = 200, log: @escaping @Sendable (String) -> Void) {
         self.directory = directory
+        self.lockAttempts = lockAttempts
         self.log = log
     }
 
@@ -60,9 +63,8 @@ struct SentenceCache: Sendable {
         }
     }
 
-    /// Waits for the lock, at most two seconds: a writer holds it for milliseconds.
     private func acquire(_ lock: Int32) -> Bool {
-        for _ in 0..<200 {
+        for _ in 0..<lockAttempts {
             if flock(lock, LOCK_EX | LOCK_NB) == 0 { return true }
             guard errno == EWOULDBLOCK || errno == EINTR else { return false }
             usleep(10_000)
