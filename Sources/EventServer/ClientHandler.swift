@@ -51,7 +51,7 @@ final class ClientHandler: ChannelInboundHandler {
             context.close(promise: nil)
             return
         }
-        write(hub.providers.hello().line(sequence: hub.mailbox.lastSequence))
+        for part in hub.hello() { write(part) }
         context.flush()
     }
 

@@ -13,6 +13,7 @@ final class Hub {
     private var clients: [Int: ClientHandler] = [:]
     private var lastClientNumber = 0
     private var timer: RepeatedTask?
+    private var helloHead: (information: HelloInformation, line: ByteBuffer)?
     private var emptied: EventLoopPromise<Void>?
     var counters = Counters()
 
@@ -108,6 +109,16 @@ final class Hub {
     }
 
     // MARK: Replies
+
+    /// The line that a new client gets first, in two parts.
+    func hello() -> [ByteBuffer] {
+        let information = providers.hello()
+        if helloHead?.information != information {
+            helloHead = (information, ByteBuffer(bytes: information.lineHead))
+        }
+        let tail = ByteBuffer(bytes: HelloInformation.lineTail(sequence: mailbox.lastSequence))
+        return [helloHead?.line ?? ByteBuffer(), tail]
+    }
 
     func status(for client: ClientHandler, withConnections: Bool) -> JSONValue {
         var members: [JSONValue.Member] = []
