@@ -16,6 +16,9 @@ final class Hub {
     private var helloHead: (information: HelloInformation, line: ByteBuffer)?
     private var emptied: EventLoopPromise<Void>?
     var counters = Counters()
+    /// The number of the last message that has come here. A client that comes now gets those after it; numbers given to
+    /// messages still in the mailbox are higher.
+    private(set) var lastSequence: Int64
 
     /// Totals since the start, over all clients that ever were.
     struct Counters {
@@ -47,6 +50,7 @@ final class Hub {
         self.mailbox = mailbox
         self.logger = logger
         self.eventLoop = eventLoop
+        lastSequence = mailbox.open()
     }
 
     var isFinishing: Bool { emptied != nil }
@@ -89,6 +93,7 @@ final class Hub {
         }
         for entry in mail.entries {
             if let sequence = entry.sequence {
+                lastSequence = sequence
                 let broadcast = Broadcast(entry.message, sequence: sequence)
                 for client in clients { client.enqueue(broadcast) }
             } else {
@@ -116,7 +121,7 @@ final class Hub {
         if helloHead?.information != information {
             helloHead = (information, ByteBuffer(bytes: information.lineHead))
         }
-        let tail = ByteBuffer(bytes: HelloInformation.lineTail(sequence: mailbox.lastSequence))
+        let tail = ByteBuffer(bytes: HelloInformation.lineTail(sequence: lastSequence))
         return [helloHead?.line ?? ByteBuffer(), tail]
     }
 
@@ -134,7 +139,7 @@ final class Hub {
 
     private var serverStatus: JSONValue {
         [
-            "socket": .string(configuration.socketPath), "seq": .integer(mailbox.lastSequence),
+            "socket": .string(configuration.socketPath), "seq": .integer(lastSequence),
             "clients": .integer(clients.count), "maximum_clients": .integer(configuration.maximumClients),
             "accepted": .integer(counters.accepted), "refused": .integer(counters.refused),
             "closed_slow": .integer(counters.closedSlow), "lagged": .integer(counters.lagged),
