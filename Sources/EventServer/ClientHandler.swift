@@ -51,7 +51,7 @@ final class ClientHandler: ChannelInboundHandler {
             context.close(promise: nil)
             return
         }
-        write(hub.providers.hello().line(sequence: hub.mailbox.lastSequence))
+        for part in hub.hello() { write(part) }
         context.flush()
     }
 
@@ -146,12 +146,12 @@ final class ClientHandler: ChannelInboundHandler {
         case .subscribe(let filter):
             subscription = Subscription(filter)
             queue.retain { filter.matches($0) }
-            return ["seq": .integer(hub.mailbox.lastSequence)]
+            return ["seq": .integer(hub.lastSequence)]
         case .unsubscribe:
             subscription = nil
             topRequest = nil
             queue.removeAll()
-            return ["seq": .integer(hub.mailbox.lastSequence)]
+            return ["seq": .integer(hub.lastSequence)]
         case .status(let withConnections):
             return hub.status(for: self, withConnections: withConnections)
         case .labels:

@@ -136,12 +136,12 @@ package final class EventServer: Sendable {
                 bootstrap = bootstrap.childChannelOption(.socketOption(.so_sndbuf), value: size)
             }
             let listener = try await bootstrap.withBoundSocket(file.descriptor).get()
-            mailbox.open()
             try await eventLoop.submit { hub.value.startTimer() }.get()
             state.withLock { $0 = .running(Running(group: group, listener: listener, hub: hub, file: file)) }
             // What was published before the state said so has told nobody.
             eventLoop.execute { hub.value.deliverMail() }
         } catch {
+            mailbox.close()
             file.remove()
             try? await group.shutdownGracefully()
             state.withLock { $0 = .stopped }

@@ -19,10 +19,9 @@ package struct HelloInformation: Sendable, Equatable {
     /// Version of the socket protocol. Additions (new members, types and methods) do not change it.
     static let protocolVersion = 1
 
-    /// The first line of each connection.
-    ///
-    /// - Parameter sequence: The last number given out; events that follow have higher ones.
-    func line(sequence: Int64) -> [UInt8] {
+    /// The first line of each connection, in two parts: this one is the same for all clients and, with thousands of
+    /// labels, worth sharing.
+    var lineHead: [UInt8] {
         var writer = JSONWriter(capacity: 256 + labels.count * 24)
         writer.beginObject()
         writer.member("type", "hello")
@@ -31,10 +30,14 @@ package struct HelloInformation: Sendable, Equatable {
         writer.member("model", model)
         writer.member("labels", JSONValue.strings(labels))
         writer.member("sources", JSONValue.strings(sources))
-        writer.member("seq", sequence)
-        writer.endObject()
-        writer.newline()
         return writer.bytes
+    }
+
+    /// The rest of the line.
+    ///
+    /// - Parameter sequence: The last number given out; messages that follow have higher ones.
+    static func lineTail(sequence: Int64) -> [UInt8] {
+        Array(",\"seq\":\(sequence)}\n".utf8)
     }
 }
 

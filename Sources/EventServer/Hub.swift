@@ -13,8 +13,12 @@ final class Hub {
     private var clients: [Int: ClientHandler] = [:]
     private var lastClientNumber = 0
     private var timer: RepeatedTask?
+    private var helloHead: (information: HelloInformation, line: ByteBuffer)?
     private var emptied: EventLoopPromise<Void>?
     var counters = Counters()
+    /// The number of the last message that has come here. A client that comes now gets those after it; numbers given to
+    /// messages still in the mailbox are higher.
+    private(set) var lastSequence: Int64
 
     /// Totals since the start, over all clients that ever were.
     struct Counters {
@@ -46,6 +50,7 @@ final class Hub {
         self.mailbox = mailbox
         self.logger = logger
         self.eventLoop = eventLoop
+        lastSequence = mailbox.open()
     }
 
     var isFinishing: Bool { emptied != nil }
@@ -88,6 +93,7 @@ final class Hub {
         }
         for entry in mail.entries {
             if let sequence = entry.sequence {
+                lastSequence = sequence
                 let broadcast = Broadcast(entry.message, sequence: sequence)
                 for client in clients { client.enqueue(broadcast) }
             } else {
@@ -109,6 +115,16 @@ final class Hub {
 
     // MARK: Replies
 
+    /// The line that a new client gets first, in two parts.
+    func hello() -> [ByteBuffer] {
+        let information = providers.hello()
+        if helloHead?.information != information {
+            helloHead = (information, ByteBuffer(bytes: information.lineHead))
+        }
+        let tail = ByteBuffer(bytes: HelloInformation.lineTail(sequence: lastSequence))
+        return [helloHead?.line ?? ByteBuffer(), tail]
+    }
+
     func status(for client: ClientHandler, withConnections: Bool) -> JSONValue {
         var members: [JSONValue.Member] = []
         if case .object(let provided) = providers.status() { members = provided }
@@ -123,7 +139,7 @@ final class Hub {
 
     private var serverStatus: JSONValue {
         [
-            "socket": .string(configuration.socketPath), "seq": .integer(mailbox.lastSequence),
+            "socket": .string(configuration.socketPath), "seq": .integer(lastSequence),
             "clients": .integer(clients.count), "maximum_clients": .integer(configuration.maximumClients),
             "accepted": .integer(counters.accepted), "refused": .integer(counters.refused),
             "closed_slow": .integer(counters.closedSlow), "lagged": .integer(counters.lagged),

@@ -35,7 +35,14 @@ final class Mailbox: Sendable {
 
     var lastSequence: Int64 { state.withLock { $0.lastSequence } }
 
-    func open() { state.withLock { $0.isOpen = true } }
+    /// - Returns: The number last given out: what has it or a lower one is in nobody's contents.
+    func open() -> Int64 {
+        state.withLock { state in
+            state.isOpen = true
+            return state.lastSequence
+        }
+    }
+
     func close() { state.withLock { $0.isOpen = false } }
 
     /// Numbers the message and leaves it for the event loop; while the mailbox is closed there is nobody to get it.

@@ -9,7 +9,7 @@ import Testing
     @Test func timestampsEqualFoundation() {
         let formatter = ISO8601DateFormatter()
         formatter.formatOptions = [.withInternetDateTime, .withFractionalSeconds]
-        var generator = SystemRandomNumberGenerator()
+        var generator = SeededGenerator(seed: 1)
         var values: [Int64] = [0, -1, 951_782_399_999, 951_782_400_000, 4_107_542_400_000, 1_795_253_400_250]
         for _ in 0..<2000 {
             values.append(Int64.random(in: -2_000_000_000_000...16_725_225_600_000, using: &generator))
@@ -77,7 +77,7 @@ import Testing
     @Test func parserLivesThroughMutations() throws {
         let seed = Array(
             #"{"id":1,"method":"subscribe","params":{"labels":["dog*","\u00fc"],"min_score":0.5e-1}}"#.utf8)
-        var generator = SystemRandomNumberGenerator()
+        var generator = SeededGenerator(seed: 1)
         for _ in 0..<20_000 {
             var bytes = seed
             for _ in 0..<Int.random(in: 1...4, using: &generator) {
@@ -145,7 +145,8 @@ import Testing
         let mailbox = Mailbox(limit: 4, firstSequence: 1)
         #expect(mailbox.put(Fixture.event()).sequence == 1)
         #expect(mailbox.take().entries.isEmpty, "closed: nobody is there")
-        mailbox.open()
+        let last = mailbox.open()
+        #expect(last == 1)
         #expect(mailbox.put(Fixture.event()).mustNotify)
         for _ in 0..<9 { #expect(!mailbox.put(Fixture.event()).mustNotify) }
         let contents = mailbox.take()

@@ -7,7 +7,10 @@ import Testing
 @Suite struct ProtocolTests {
     @Test func helloComesFirst() async throws {
         try await Fixture.withServer({ $0.firstSequence = 41 }) { server, path in
+            let witness = try TestClient(path)
+            #expect(try witness.message()["seq"] as? Int == 40)
             server.publish(Fixture.gap())
+            #expect(try witness.message()["seq"] as? Int == 41)
             let hello = try TestClient(path).message()
             #expect(hello["type"] as? String == "hello")
             #expect(hello["protocol"] as? Int == 1)
@@ -16,6 +19,19 @@ import Testing
             #expect(hello["labels"] as? [String] == ["dog", "siren"])
             #expect(hello["sources"] as? [String] == ["mic0"])
             #expect(hello["seq"] as? Int == 41)
+        }
+    }
+
+    @Test func eachClientGetsExactlyWhatComesAfterItsHello() async throws {
+        try await Fixture.withServer { server, path in
+            let publisher = Thread { for _ in 0..<3000 { server.publish(Fixture.gap()) } }
+            publisher.start()
+            for _ in 0..<50 {
+                let client = try TestClient(path)
+                let last = try #require(try client.message()["seq"] as? Int)
+                server.publish(Fixture.gap())
+                #expect(try client.message()["seq"] as? Int == last + 1)
+            }
         }
     }
 

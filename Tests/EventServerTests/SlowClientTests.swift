@@ -108,6 +108,14 @@ import Testing
             let status = try watcher.result(#"{"method":"status","params":{"connections":true}}"#)
             let connections = try #require(status["connections"] as? [[String: Any]])
             #expect(connections.allSatisfy { ($0["buffered_bytes"] as? Int ?? 0) < 256 * 1024 })
+            // Its end is noticed although nothing is read from it.
+            greedy.close()
+            var clients = 2
+            for _ in 0..<10_000 where clients > 1 {
+                let status = try watcher.result(#"{"method":"status"}"#)
+                clients = try #require((status["server"] as? [String: Any])?["clients"] as? Int)
+            }
+            #expect(clients == 1)
             server.publish(Fixture.event())
             #expect(try watcher.message()["type"] as? String == "onset")
         }
