@@ -33,8 +33,8 @@ machine_boot() {
     machine_job=$!
     local nspawn
     for _ in $(seq 300); do
-        kill -0 $machine_job 2>/dev/null || { tail -n 5 "$1.console" >&2; return 1; }
-        nspawn=$(pgrep --parent $machine_job systemd-nspawn) || true
+        kill -0 "$machine_job" 2>/dev/null || { tail -n 5 "$1.console" >&2; return 1; }
+        nspawn=$(pgrep --parent "$machine_job" systemd-nspawn) || true
         if [ -n "$nspawn" ]; then machine_leader=$(pgrep --parent "$nspawn" --exact systemd | head -n 1) || true; fi
         # `starting` until the boot is through; `degraded` is good enough, as some units need what a container lacks.
         if [ -n "$machine_leader" ]; then
@@ -57,7 +57,7 @@ machine_stop() {
     if [ -n "$machine_job" ]; then
         # The end of its init ends every process of the machine.
         if [ -n "$machine_leader" ]; then kill -KILL "$machine_leader" 2>/dev/null || true; fi
-        kill -TERM $machine_job 2>/dev/null || true
-        wait $machine_job 2>/dev/null || true
+        kill -TERM "$machine_job" 2>/dev/null || true
+        wait "$machine_job" 2>/dev/null || true
     fi
 }
