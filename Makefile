@@ -55,7 +55,7 @@ run: build ## build, then listen and show events (SOURCE=alsa:hw:CARD=..., LABEL
 			source=$(DEMO); \
 		fi; \
 	fi; \
-	case $$source in alsa:*) ;; *) pace=--realtime ;; esac; \
+	case $$source in alsa:*) ;; *) pace="--realtime --once" ;; esac; \
 	folder=$$(mktemp -d); \
 	$(EARSHOTD) --source "$$source" $$pace --labels "$(LABELS)" --socket $$folder/earshot.sock & daemon=$$!; \
 	stop() { kill $$daemon 2>/dev/null || true; wait $$daemon || true; rm -rf $$folder; }; \
