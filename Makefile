@@ -35,6 +35,8 @@ EARSHOTD = $(PRODUCT)/release/earshotd
 DEMO = Tests/Fixtures/demo.flac
 TEXT_ENCODER = models/text/all-MiniLM-L6-v2
 PACKAGES = libasound2-dev libfftw3-dev libopenblas-dev libsndfile1-dev libsoxr-dev libsystemd-dev pkg-config
+# A sound server for the capture tests.
+TEST_PACKAGES = pulseaudio pulseaudio-utils libasound2-plugins
 
 .PHONY: help run test build text-encoder demo train bench format lint install uninstall test-systemd clean packages swift
 
@@ -53,7 +55,7 @@ run: build ## build, then listen and show events (SOURCE=alsa:hw:CARD=..., LABEL
 			source=$(DEMO); \
 		fi; \
 	fi; \
-	case $$source in alsa:*) ;; *) pace=--realtime ;; esac; \
+	case $$source in alsa:*) ;; *) pace="--realtime --once" ;; esac; \
 	folder=$$(mktemp -d); \
 	$(EARSHOTD) --source "$$source" $$pace --labels "$(LABELS)" --socket $$folder/earshot.sock & daemon=$$!; \
 	stop() { kill $$daemon 2>/dev/null || true; wait $$daemon || true; rm -rf $$folder; }; \
@@ -62,6 +64,7 @@ run: build ## build, then listen and show events (SOURCE=alsa:hw:CARD=..., LABEL
 	echo "Listening to $$source for the labels of $(LABELS). Ctrl-C stops."; \
 	$(EARSHOT) watch --socket $$folder/earshot.sock || true
 
+test: PACKAGES += $(TEST_PACKAGES)
 test: packages swift ## install what is missing, then run all tests
 	@models/install-text-encoder || { status=$$?; test $$status = 3 || exit $$status; }
 	@swift test -c release $(SWIFTFLAGS)
@@ -102,7 +105,8 @@ install: ## install under PREFIX (/usr/local), configuration in SYSCONFDIR (/etc
 	install -m 644 labels/*.txt $(DESTDIR)$(DATADIR)/labels
 	install -m 644 $(DEMO) $(DESTDIR)$(DATADIR)
 	for model in models/earshot-* $(wildcard $(TEXT_ENCODER)); do \
-		install -d $(DESTDIR)$(DATADIR)/$$model && install -m 644 $$model/* $(DESTDIR)$(DATADIR)/$$model; \
+		install -d $(DESTDIR)$(DATADIR)/$$model; \
+		install -m 644 $$(ls -d $$model/* | grep -v /golden) $(DESTDIR)$(DATADIR)/$$model; \
 	done
 	install -d $(DESTDIR)$(DOCDIR)
 	install -m 644 $(wildcard README.md) LICENSE NOTICE $(DESTDIR)$(DOCDIR)
@@ -152,7 +156,7 @@ packages:
 		command -v apt-get >/dev/null || { echo "not a Debian system: install what stands for$$missing" >&2; exit 1; }; \
 		echo "Installing Debian packages:$$missing"; \
 		sudo=; test "$$(id -u)" = 0 || sudo=sudo; \
-		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get update --quiet=2; \
+		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get update --quiet=2 || true; \
 		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends $$missing; \
 	fi
 
