@@ -27,7 +27,6 @@ let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: 
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
-let nioFoundation = Target.Dependency.product(name: "NIOFoundationCompat", package: "swift-nio")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 let package = Package(
@@ -64,9 +63,9 @@ let package = Package(
         target("EventDetection"),
         target("AudioCapture", ["CALSA", "CSndfile", "CSoxr"]),
         target("Evaluation", ["TensorKernels"]),
-        target("EventServer", [nioCore, nioPosix, nioFoundation, logging]),
+        target("EventServer", [nioCore, nioPosix, logging]),
         target("EventClient", [nioCore, nioPosix]),
-        target("DaemonConfiguration", ["Labels", yams]),
+        target("DaemonConfiguration", [yams]),
 
         // Wiring.
         target(
@@ -84,9 +83,10 @@ let package = Package(
         executable(
             "earshot",
             [
-                "DetectionPipeline", "AudioCapture", "AudioEmbedding", "EventDetection", "EventClient", "Evaluation", "Labels",
-                "TensorKernels", argumentParser,
+                "DetectionPipeline", "AudioCapture", "AudioEmbedding", "AudioFeatures", "EventClient", "EventDetection",
+                "Evaluation", "Labels", "OptimalTransport", "TensorKernels", argumentParser,
             ]),
+        executable("DemoSynthesizer", ["CSndfile"]),
         executable("KernelBenchmarks", ["TensorKernels", "AudioFeatures", "AudioEmbedding", "OptimalTransport"]),
 
         // Tests.
@@ -99,7 +99,7 @@ let package = Package(
         test("EventDetection", ["EventDetection"]),
         test("AudioCapture", ["AudioCapture", "CSndfile"]),
         test("Evaluation", ["Evaluation", "TensorKernels"], resources: [.copy("Golden")]),
-        test("EventServer", ["EventServer"]),
+        test("EventServer", ["EventServer", logging, nioCore]),
         test("DaemonConfiguration", ["DaemonConfiguration"]),
         test("DetectionPipeline", ["DetectionPipeline"]),
         test("EndToEnd", []),

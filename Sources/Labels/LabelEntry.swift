@@ -29,4 +29,9 @@ package struct LabelEntry: Equatable, Sendable {
         self.group = group
         self.line = line
     }
+
+    /// A label without settings, embedded as the template says.
+    package init(_ name: String, template: String) {
+        self.init(name: name, prompts: [template.replacing("{label}", with: name)])
+    }
 }

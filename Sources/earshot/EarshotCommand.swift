@@ -1,4 +1,6 @@
 import ArgumentParser
+import DetectionPipeline
+import Evaluation
 import Foundation
 
 @main
@@ -40,7 +42,7 @@ struct EarshotCommand: AsyncParsableCommand {
             Foundation.exit(2)
         }
         complain(String(describing: error))
-        Foundation.exit(error is any InputProblem ? 2 : 1)
+        Foundation.exit(isInputProblem(error) || error is EvaluationError || error is UsageProblem ? 2 : 1)
     }
 }
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import AudioCapture
+import AudioEmbedding
 import DetectionPipeline
 import Labels
 

@@ -31,28 +31,13 @@ package struct DetectionSettings: Sendable, Equatable {
     ///
     /// - Throws: `ModelError` that names a constant which is missing or out of range.
     package init(_ model: DetectionModel) throws {
-        let configuration = model.configuration
-        func constant(
-            _ section: String, _ constants: ModelConstants, _ name: String, _ range: ClosedRange<Double>
-        ) throws -> Double {
-            let path = model.directory.path(of: "config.json")
-            guard let value = constants[name] else {
-                throw ModelError(path: path, item: "\(section).\(name)", problem: "is missing")
-            }
-            guard range.contains(value) else {
-                throw ModelError(
-                    path: path, item: "\(section).\(name)",
-                    problem: "is \(value) instead of \(range.lowerBound) to \(range.upperBound)")
-            }
-            return value
-        }
         func transport(_ name: String, _ range: ClosedRange<Double>) throws -> Float {
-            Float(try constant("transport", configuration.transport, name, range))
+            Float(try model.directory.constant("transport", name, in: range))
         }
         func detection(_ name: String, _ range: ClosedRange<Double>) throws -> Double {
-            try constant("detection", configuration.detection, name, range)
+            try model.directory.constant("detection", name, in: range)
         }
-        windowSteps = configuration.window.steps
+        windowSteps = model.configuration.window.steps
         var online = OnlineTransportConfiguration()
         online.regularization = try transport("regularization", 1e-3...1e3)
         online.nothingPrice = try transport("price", -1e3...1e3)
@@ -69,14 +54,20 @@ package struct DetectionSettings: Sendable, Equatable {
         silenceLevel = Float(try detection("silence_level", -200...0))
     }
 
+    /// Moves the on-threshold, and the off-threshold so that their ratio stays.
+    package mutating func setThreshold(_ threshold: Float) {
+        offThreshold *= threshold / onThreshold
+        onThreshold = threshold
+    }
+
     /// The event detector's configuration for a label set: each label's own settings, else these.
     package func eventDetector(for labels: [LabelEntry], model: DetectionModel) -> EventDetectorConfiguration {
-        let hysteresis = onThreshold - offThreshold
+        let offRatio = offThreshold / onThreshold
         var seconds = EventDetectorConfiguration.InSeconds(
             labels: labels.map { label in
                 let on = label.threshold ?? onThreshold
                 return .init(
-                    onThreshold: on, offThreshold: max(on - hysteresis, on / 2),
+                    onThreshold: on, offThreshold: on * offRatio,
                     minimumEventLength: label.minimumLength, cooldown: label.cooldown)
             })
         seconds.medianFilterLength = medianFilterLength

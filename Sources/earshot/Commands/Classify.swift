@@ -81,7 +81,7 @@ struct Classify: ParsableCommand {
 extension MatchMode: ExpressibleByArgument {}
 
 /// Reads and embeds clips; a file that cannot be read in full is a line on standard error.
-struct ClipReader {
+struct ClipReader: ~Copyable {
     private let sampleRate: Int
     private var embedder: ClipEmbedder
     private(set) var hadProblems = false

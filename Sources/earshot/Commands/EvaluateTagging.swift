@@ -1,4 +1,5 @@
 import ArgumentParser
+import AudioEmbedding
 import DetectionPipeline
 import Evaluation
 import Labels
