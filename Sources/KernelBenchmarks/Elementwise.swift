@@ -22,7 +22,7 @@ func benchmarkElementwise() {
         naive: medianTime { naiveHardswish(x.pointer, y.pointer, count) })
 }
 
-private func naiveLogarithm(_ x: UnsafePointer<Float>, _ y: UnsafeMutablePointer<Float>, _ count: Int) {
+func naiveLogarithm(_ x: UnsafePointer<Float>, _ y: UnsafeMutablePointer<Float>, _ count: Int) {
     for i in 0..<count { y[i] = logf(x[i]) }
 }
 

@@ -30,7 +30,7 @@ func benchmarkProducts() {
     }
 }
 
-private func naiveProduct(
+func naiveProduct(
     _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ bias: UnsafePointer<Float>,
     _ c: UnsafeMutablePointer<Float>, _ rows: Int, _ inner: Int, _ columns: Int
 ) {

@@ -21,8 +21,9 @@ func benchmarkStages(_ model: ModelDirectory) throws {
         if chunk == 16 { encoderTime = time }
     }
     let projection = try timeProjection(model)
+    let naiveProjection = timeNaiveProjection(model.configuration)
     let windows = Double(rate) / Double(frontEnd.hopLength * encoder.configuration.stepFrames)
-    report("  projection, one window", fast: projection)
+    report("  projection, one window", fast: projection, naive: naiveProjection)
     let projectionTime = projection * windows
     reportStage("  projection of every step", perAudioSecond: projectionTime)
     reportStage("  all together", perAudioSecond: logMel.time + encoderTime + projectionTime)
@@ -34,6 +35,7 @@ private func timeLogMel(
     var stream = try StreamingLogMel(frontEnd)
     var frames = [Float](
         repeating: 0, count: stream.frameCapacity(forSampleCount: samples.count + 5000) * frontEnd.melCount)
+    let naive = try timeNaiveLogMel(frontEnd, samples)
     for chunk in [frontEnd.hopLength, 16 * frontEnd.hopLength] {
         stream.reset()
         let time = medianTime(repeats: 5) {
@@ -46,7 +48,7 @@ private func timeLogMel(
                 }
             }
         }
-        reportStage("  log-mel, \(chunk) samples per call", perAudioSecond: time / seconds)
+        reportStage("  log-mel, \(chunk) samples per call", perAudioSecond: time / seconds, naive: naive / seconds)
         if chunk > frontEnd.hopLength { return (time / seconds, try LogMel(frontEnd).frames(of: samples)) }
     }
     preconditionFailure("the last chunk returns")
@@ -76,5 +78,46 @@ private func timeProjection(_ model: ModelDirectory) throws -> Duration {
         projection.project(
             UnsafeBufferPointer(start: pooled.pointer, count: pooled.count),
             into: UnsafeMutableBufferPointer(start: embedding.pointer, count: embedding.count))
+    }
+}
+
+/// The transform by FFTW, then the dense mel bank and libm's logarithm.
+private func timeNaiveLogMel(_ frontEnd: LogMelConfiguration, _ samples: [Float]) throws -> Duration {
+    let logMel = try LogMel(frontEnd)
+    let bank = AlignedBuffer(MelBank(frontEnd).matrix.values)
+    let bias = AlignedBuffer([Float](repeating: frontEnd.logOffset, count: frontEnd.melCount))
+    let frame = AlignedBuffer(count: frontEnd.melCount)
+    return ThreadClock().measure {
+        let spectra = logMel.powerSpectra(of: logMel.preEmphasised(samples))
+        spectra.values.withUnsafeBufferPointer { spectra in
+            guard let spectra = spectra.baseAddress else { return }
+            for index in 0..<logMel.configuration.frameCount(forSampleCount: samples.count) {
+                naiveProduct(
+                    spectra + index * frontEnd.binCount, bank.pointer, bias.pointer, frame.pointer, 1,
+                    frontEnd.binCount, frontEnd.melCount)
+                naiveLogarithm(frame.pointer, frame.pointer, frontEnd.melCount)
+            }
+        }
+    }
+}
+
+/// The projection's products alone, as plain loops.
+private func timeNaiveProjection(_ configuration: ModelConfiguration) -> Duration {
+    let sizes = configuration.projection
+    let pooled = configuration.encoder.embeddingSize
+    let shapes = [
+        (pooled, sizes.hiddenSize), (sizes.hiddenSize, sizes.tagCount),
+        (pooled + sizes.hiddenSize, sizes.hiddenSize), (sizes.hiddenSize, sizes.jointSize),
+        (sizes.vectorSize, sizes.embeddingSize),
+    ]
+    return shapes.reduce(.zero) { sum, shape in
+        let x = numbers(shape.0)
+        let w = numbers(shape.0 * shape.1)
+        let bias = numbers(shape.1)
+        let y = AlignedBuffer(count: shape.1)
+        return sum
+            + medianTime(repeats: 3) {
+                naiveProduct(x.pointer, w.pointer, bias.pointer, y.pointer, 1, shape.0, shape.1)
+            }
     }
 }

@@ -1,4 +1,5 @@
 import AudioEmbedding
+import Foundation
 import TensorKernels
 import TestSupport
 import Testing
@@ -157,4 +158,27 @@ import Testing
             #expect(error.path == path && error.problem.contains(expected), "\(error)")
         }
     }
+
+    #if os(Linux)
+        @Test func unmapsWhenReleased() throws {
+            try withTemporaryDirectory { directory in
+                let path = directory + "/mapped.safetensors"
+                try write(safetensors([("w", [1], [1])]), to: path)
+                func isMapped() throws -> Bool {
+                    // Read to the end: the kernel gives this file in pieces.
+                    let maps = try #require(FileHandle(forReadingAtPath: "/proc/self/maps"))
+                    return String(decoding: try maps.readToEnd() ?? Data(), as: UTF8.self).contains(path)
+                }
+                var file: SafetensorsFile? = try SafetensorsFile(path: path)
+                #expect(try isMapped())
+                #expect(file?.names == ["w"])
+                file = nil
+                #expect(try !isMapped())
+                // Nor does a file that is refused stay mapped.
+                try write(safetensors(header: "[]", data: []), to: path)
+                #expect(throws: ModelError.self) { try SafetensorsFile(path: path) }
+                #expect(try !isMapped())
+            }
+        }
+    #endif
 }

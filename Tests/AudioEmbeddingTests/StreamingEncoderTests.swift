@@ -62,6 +62,13 @@ import Testing
         }
     }
 
+    @Test(arguments: [0, 1, 11, 12, 333]) func wholeClipEqualsBatch(frameCount: Int) throws {
+        let encoder = try AudioEncoder(TinyModel.load())
+        let frames = randomFrames(frameCount, 18)
+        let comparison = compare(encoder.steps(of: frames), encoder.encode(frames), absolute: 1e-5)
+        #expect(comparison.holds, "\(comparison)")
+    }
+
     @Test func stepComesWithItsLastFrame() throws {
         let encoder = try AudioEncoder(TinyModel.load())
         let lookahead = encoder.configuration.lookaheadFrames

@@ -4,7 +4,21 @@ package import TensorKernels
 /// The audio encoder's weights: log-mel frames to step embeddings, convolutional in time.
 ///
 /// One value is shared by any number of streams (``StreamingAudioEncoder``); ``encode(_:)`` is the batch form that
-/// defines what they compute.
+/// defines what they compute. Everything is channels-last, [column][frequency][channel]:
+///
+/// | data | shape for `n` frames of the committed model |
+/// |---|---|
+/// | log-mel | [n x 128 x 1] |
+/// | `features.0` to `.1` | [n/2 x 64 x 8] |
+/// | `features.2` to `.3` | [n/4 x 32 x 16] |
+/// | `features.4` to `.6` | [n/8 x 16 x 16] |
+/// | `features.7` to `.12` | [n/16 x 8 x 32 to 48] |
+/// | `features.13` to `.15` | [n/16 x 4 x 64] |
+/// | `features.16` | [n/16 x 4 x 384] |
+/// | steps: mean over frequency | [n/16 x 384] |
+///
+/// Output j of a layer with k taps, stride s, dilation d and lookahead L reads input columns s·j + L - (k-1)·d + i·d,
+/// i = 0 ..< k; columns before the first are zero, and an output whose columns are not all there yet is not given.
 package struct AudioEncoder: Sendable {
     package let configuration: EncoderConfiguration
     /// Numbers per log-mel frame.

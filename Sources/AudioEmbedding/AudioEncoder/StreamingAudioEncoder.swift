@@ -1,4 +1,4 @@
-import TensorKernels
+package import TensorKernels
 
 /// The audio encoder over a stream: each step costs only its own columns, whatever the chunking.
 ///
@@ -99,5 +99,25 @@ package struct StreamingAudioEncoder: ~Copyable, @unchecked Sendable {
                 rows: lastFrequencies, columns: embeddingSize)
         }
         return columns
+    }
+}
+
+extension AudioEncoder {
+    /// The steps of a whole clip by the streaming kernels: what ``encode(_:)`` gives, about twenty times faster.
+    ///
+    /// - Parameter logMel: [frameCount x melCount]; see ``paddedFrames(of:frontEnd:)`` for a clip's last steps.
+    /// - Returns: [stepCount x embeddingSize].
+    package func steps(of logMel: Matrix) -> Matrix {
+        precondition(logMel.columnCount == melCount, "\(logMel.columnCount) mel bands instead of \(melCount)")
+        var stream = StreamingAudioEncoder(self, maximumFrames: max(logMel.rowCount, 1))
+        var steps = Matrix(
+            rowCount: stream.stepCapacity(forFrameCount: logMel.rowCount), columnCount: embeddingSize)
+        let written = logMel.values.withUnsafeBufferPointer { frames in
+            steps.values.withUnsafeMutableBufferPointer { steps in
+                stream.process(frames, frameCount: logMel.rowCount, into: steps)
+            }
+        }
+        return Matrix(
+            rowCount: written, columnCount: embeddingSize, values: Array(steps.values.prefix(written * embeddingSize)))
     }
 }
