@@ -11,6 +11,14 @@ package func matrixMultiply(
     rows: Int, columns: Int, inner: Int, transposingB: Bool = false, accumulating: Bool = false
 ) {
     guard rows > 0, columns > 0 else { return }
+    if rows == 1, inner > 0 {
+        // A product with one row only reads B once; sgemm would first copy it.
+        cblas_sgemv(
+            CblasRowMajor, transposingB ? CblasNoTrans : CblasTrans, blasint(transposingB ? columns : inner),
+            blasint(transposingB ? inner : columns), 1, b, blasint(transposingB ? inner : columns), a, 1,
+            accumulating ? 1 : 0, c, 1)
+        return
+    }
     cblas_sgemm(
         CblasRowMajor, CblasNoTrans, transposingB ? CblasTrans : CblasNoTrans,
         blasint(rows), blasint(columns), blasint(inner),

@@ -17,24 +17,13 @@ struct Linear: Sendable {
         bias = AlignedBuffer(try tensors.floats(name + ".bias", shape: [outputs]))
     }
 
-    /// Below this many inputs (times rows), packing for BLAS costs more than its faster kernel saves; measured by
-    /// KernelBenchmarks.
-    static let smallestBLASInner = 48
-
     /// - Parameters:
     ///   - input: [rows x inputs].
     ///   - output: [rows x outputs], written; must not overlap `input`.
     func apply(
         _ input: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>, rows: Int, activation: Activation
     ) {
-        if outputs % 8 == 0, inputs < Self.smallestBLASInner {
-            pointwiseProduct(
-                input, weight: weight.pointer, bias: bias.pointer, into: output, rows: rows, inner: inputs,
-                columns: outputs, activation: activation)
-        } else {
-            matrixMultiply(input, weight.pointer, into: output, rows: rows, columns: outputs, inner: inputs)
-            addBias(
-                bias.pointer, to: output, into: output, rows: rows, columns: outputs, activation: activation)
-        }
+        matrixMultiply(input, weight.pointer, into: output, rows: rows, columns: outputs, inner: inputs)
+        addBias(bias.pointer, to: output, into: output, rows: rows, columns: outputs, activation: activation)
     }
 }

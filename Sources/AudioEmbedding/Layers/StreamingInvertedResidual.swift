@@ -88,14 +88,6 @@ final class StreamingInvertedResidual {
             }
             return
         }
-        if expand.inputs < Linear.smallestBLASInner {
-            for column in 0..<columnCount {
-                expand.apply(
-                    input + column * inputSize, into: columns + column * history.columnSize, rows: inputFrequencies,
-                    activation: configuration.activation)
-            }
-            return
-        }
         // One product for all columns; bias and activation then put them between their paddings.
         matrixMultiply(
             input, expand.weight.pointer, into: scratch.columns.pointer, rows: columnCount * inputFrequencies,
