@@ -42,7 +42,8 @@ import Testing
             #expect(try embedder(textEncoder, nil).embeddings(for: prompts) == fresh)
             // From the cache, with and without the text encoder's folder.
             #expect(try embedder(nil, cacheFolder).embeddings(for: prompts) == fresh)
-            #expect(try embedder(textEncoder, cacheFolder).embeddings(for: prompts.reversed()).row(3) == fresh.row(0))
+            let sentences = try embedder(textEncoder, nil).sentenceEmbeddings(for: prompts)
+            #expect(try embedder(nil, cacheFolder).sentenceEmbeddings(for: prompts) == sentences)
             // A new prompt joins what is cached.
             _ = try embedder(textEncoder, cacheFolder).embeddings(for: ["a new prompt", "glass shattering"])
             #expect(try embedder(nil, cacheFolder).embeddings(for: prompts + ["a new prompt"]).rowCount == 5)
@@ -58,7 +59,8 @@ import Testing
             try embedder(textEncoder, nil).exportBundle(prompts: prompts, to: bundle)
             #expect(try embedder(nil, nil).embeddings(for: prompts) == fresh)
             // What the bundle lacks comes from the text encoder.
-            #expect(try embedder(textEncoder, cacheFolder).embeddings(for: ["another", "Größe"]).row(1) == fresh.row(3))
+            let mixed = try embedder(textEncoder, cacheFolder).sentenceEmbeddings(for: ["another", "Größe"])
+            #expect(mixed.row(1) == sentences.row(3))
         }
     }
 
@@ -112,6 +114,24 @@ import Testing
             #expect { try embedder.embeddings(for: ["dog"]) } throws: {
                 "\($0)" == "\(path): text.maximum_tokens: is 1000, not within 2...512"
             }
+        }
+    }
+
+    @Test func defaultLocations() throws {
+        func cache(_ environment: [String: String]) -> String? {
+            LabelEmbedder.defaultCacheDirectory(environment: environment)
+        }
+        #expect(cache(["CACHE_DIRECTORY": "/var/cache/earshot:/other", "HOME": "/home/a"]) == "/var/cache/earshot")
+        #expect(cache(["XDG_CACHE_HOME": "/home/a/c", "HOME": "/home/a"]) == "/home/a/c/earshot")
+        #expect(cache(["XDG_CACHE_HOME": "c", "HOME": "/home/a"]) == "/home/a/.cache/earshot")
+        #expect(cache([:]) == nil)
+        try withTemporaryDirectory { folder in
+            let model = try TextModelFixture().write(to: folder)
+            func textEncoder(_ environment: [String: String]) -> String {
+                LabelEmbedder.defaultTextEncoderDirectory(of: model, environment: environment)
+            }
+            #expect(textEncoder([:]) == "\(folder)/../text/all-MiniLM-L6-v2")
+            #expect(textEncoder(["EARSHOT_TEXT_ENCODER": "/x"]) == "/x")
         }
     }
 }

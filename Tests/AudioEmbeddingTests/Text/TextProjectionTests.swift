@@ -51,7 +51,7 @@ import Testing
     @Test func equalsTheTrainer() throws {
         guard let path = committedModelPath(), FileManager.default.fileExists(atPath: path + "/golden.safetensors")
         else {
-            print("SKIPPED equalsTheTrainer: no committed model with golden.safetensors")
+            print("SKIPPED equalsTheTrainer(): no committed model with golden.safetensors")
             return
         }
         let model = try ModelDirectory(path: path)
@@ -60,9 +60,18 @@ import Testing
         let expected = try golden.matrix(
             "text_embedding", columnCount: model.configuration.projection.embeddingSize)
         let comparison = compare(
-            try TextProjection(model).project(prompts), expected, absolute: 1e-4, relative: 1e-3, name: "text embedding"
+            try TextProjection(model).project(prompts), expected, absolute: 1e-6, relative: 1e-4, name: "text embedding"
         )
+        print(comparison)
         #expect(comparison.holds, "\(comparison)")
+
+        guard let textEncoder = installedTextEncoder() else { return }
+        let embedder = LabelEmbedder(model: model, textEncoderDirectory: textEncoder, cacheDirectory: nil)
+        let fromWords = try embedder.embeddings(for: model.configuration.goldenPrompts)
+        // The sentence embeddings are rounded to half precision on the way.
+        let endToEnd = compare(fromWords, expected, absolute: 2e-5, relative: 1e-3, name: "text embedding from words")
+        print(endToEnd)
+        #expect(endToEnd.holds, "\(endToEnd)")
     }
 
     @Test func unusableModels() throws {
