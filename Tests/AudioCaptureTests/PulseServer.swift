@@ -53,10 +53,10 @@ final class PulseServer {
         try player.run()
     }
 
+    /// Kills both at once; nothing waits for their end, Foundation reaps them.
     func stop() {
-        for process in [player, daemon] where process.isRunning {
+        for process in [daemon, player] where process.isRunning {
             kill(process.processIdentifier, SIGKILL)
-            process.waitUntilExit()
         }
     }
 
