@@ -93,7 +93,8 @@ final class AlsaDevice {
         }
         let wanted = request.formats(for: kind).map(\.rawValue).joined(separator: ", ")
         let offered = offeredFormats(pcm, parameters).joined(separator: ", ")
-        throw failure("offers none of the formats \(wanted); it has \(offered.isEmpty ? "none that is known" : offered)")
+        throw failure(
+            "offers none of the formats \(wanted); it has \(offered.isEmpty ? "none that is known" : offered)")
     }
 
     private func chooseChannelCount(_ request: DeviceRequest, _ parameters: OpaquePointer) throws {

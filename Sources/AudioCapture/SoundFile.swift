@@ -101,6 +101,10 @@ final class SoundFile {
             return AudioCaptureError(
                 .input, "\(path): truncated or damaged: ends \(after) of \(secondsText(announcedFrames))")
         }
+        if logTellsOfHoles {
+            return AudioCaptureError(
+                .input, "\(path): damaged: only \(secondsText(framesRead)) could be decoded, parts between are missing")
+        }
         if let reason = containerDamage(descriptor: descriptor) {
             return AudioCaptureError(.input, "\(path): truncated: ends \(after); \(reason)")
         }
@@ -108,6 +112,15 @@ final class SoundFile {
             return AudioCaptureError(.input, "\(path): holds no audio (0 frames)")
         }
         return nil
+    }
+
+    /// libsndfile passes over damaged pages of an Ogg stream and only writes it down.
+    private var logTellsOfHoles: Bool {
+        var log = [CChar](repeating: 0, count: 16_384)
+        let length = sf_command(handle, Int32(SFC_GET_LOG_INFO), &log, Int32(log.count))
+        guard length > 0 else { return false }
+        let text = String(decoding: log.prefix(Int(length)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return text.contains("Corrupted bitstream") || text.contains("reports a hole")
     }
 
     private func secondsText(_ frames: Int) -> String {

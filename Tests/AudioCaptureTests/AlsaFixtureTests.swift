@@ -10,6 +10,7 @@ import Testing
     /// Runs with a configuration in which `pcm.fixture` plays the bytes.
     private func withFixture<Result>(_ bytes: [UInt8], _ body: () throws -> Result) throws -> Result {
         let folder = try TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
         let raw = try folder.write("x.raw", bytes)
         let text = """
             pcm.nothing { type null }
@@ -22,6 +23,12 @@ import Testing
                 hint { show on description "A file as a device" }
             }
             """
+        return try withConfiguration(text, folder, body)
+    }
+
+    private func withConfiguration<Result>(
+        _ text: String, _ folder: TemporaryFolder, _ body: () throws -> Result
+    ) throws -> Result {
         let configuration = try folder.write("asound.conf", Array(text.utf8))
         let before = getenv("ALSA_CONFIG_PATH").map { String(cString: $0) }
         setenv("ALSA_CONFIG_PATH", configuration, 1)
@@ -43,7 +50,8 @@ import Testing
         try withFixture(encode(values, as: .s16)) {
             let input = try AudioInput(configuration())
             #expect(
-                input.opening.hasPrefix("alsa:fixture: opened with S16_LE, 32000 Hz, 1 channel, period 320 frames (10 ms)"))
+                input.opening.hasPrefix(
+                    "alsa:fixture: opened with S16_LE, 32000 Hz, 1 channel, period 320 frames (10 ms)"))
             #expect(input.opening.hasSuffix("taking the only channel, not resampled"))
             let recording = Recording(input, limit: values.count)
             #expect(recording.samples.prefix(values.count).elementsEqual(values))
@@ -143,6 +151,50 @@ import Testing
             #expect(fixture.problem == nil)
             #expect(fixture.capabilities?.formats.contains("S24_3LE") == true)
             #expect(!devices.contains { $0.name == "null" })
+        }
+    }
+
+    /// A sound server: a null sink's monitor through the ALSA pulse plugin, while a tone plays into the sink.
+    @Test func listensToPulseAudio() throws {
+        guard let server = try PulseServer() else {
+            print("skipped listensToPulseAudio: pulseaudio or pacat is not installed, or did not start")
+            return
+        }
+        defer { server.stop() }
+        try server.play(sine(1000, rate: 48_000, count: 48_000 * 20))
+        let text = "pcm.monitor { type pulse server \"\(server.address)\" device \"earshot.monitor\" }"
+        try withConfiguration(text, server.folder) {
+            let input = try AudioInput(.init(source: .alsa(device: "monitor")))
+            #expect(input.opening.contains("PCM type IOPLUG"))
+            #expect(input.opening.contains("48000 Hz, 2 channels"))
+            let buffer = UnsafeMutableBufferPointer<Float>.allocate(capacity: 320)
+            defer { buffer.deallocate() }
+            // Silence until the player has started, then half a second of tone.
+            var tone: [Float] = []
+            for _ in 0..<10_000 where tone.count < 16_000 {
+                guard case .samples(let count) = try input.next(into: buffer, timeout: .seconds(5)) else { continue }
+                if !tone.isEmpty || buffer.prefix(count).contains(where: { abs($0) > 0.1 }) {
+                    tone += buffer.prefix(count)
+                }
+            }
+            try #require(tone.count >= 16_000)
+            // The energy must lie at 1 kHz: project on its sine and cosine, over whole periods.
+            let middle = tone[4000..<12_000]
+            let reference = (sine(1000, rate: 32_000, count: 8_008, amplitude: 1))
+            let inPhase = zip(middle, reference).reduce(0) { $0 + $1.0 * $1.1 } / 4000
+            let quadrature = zip(middle, reference.dropFirst(8)).reduce(0) { $0 + $1.0 * $1.1 } / 4000
+            let amplitude = (inPhase * inPhase + quadrature * quadrature).squareRoot()
+            print("pulse: \(input.opening); amplitude \(amplitude); \(input.handle.statistics)")
+            #expect(abs(amplitude - 0.5) < 0.02)
+            #expect(input.handle.stop())
+
+            // The server's end is the device's end, and no hang.
+            let next = try AudioInput(.init(source: .alsa(device: "monitor")))
+            _ = try next.next(into: buffer, timeout: .seconds(5))
+            server.stop()
+            let recording = Recording(next, patience: 5)
+            print("pulse killed: \(recording.failure?.description ?? "no failure")")
+            #expect(recording.failure?.kind == .device)
         }
     }
 

@@ -115,12 +115,24 @@ import Testing
                 let recording = Recording(try AudioInput(.init(source: .file(path: path))))
                 #expect(recording.samples.allSatisfy { abs($0) < 1000 })
                 if trial % 2 == 0 {
-                    print("\(name): \(recording.samples.count) samples; \(recording.failure?.description ?? "no failure")")
+                    print(
+                        "\(name): \(recording.samples.count) samples; \(recording.failure?.description ?? "no failure")"
+                    )
                 }
             } catch let error as AudioCaptureError {
                 #expect(error.description.hasPrefix("\(path): "))
             }
         }
+    }
+
+    @Test(arguments: [SF_FORMAT_VORBIS, SF_FORMAT_OPUS]) func holesInAnOggStreamAreNamed(coding: Int) throws {
+        let folder = try TemporaryFolder()
+        var all = try bytes(tone(folder, "a.ogg", SF_FORMAT_OGG | coding))
+        all[all.count / 2] ^= 0x55
+        let path = try folder.write("b.ogg", all)
+        let failure = try #require(try decodeFile(path, sampleRate: 32_000).failure)
+        #expect(failure.description.hasPrefix("\(path): "))
+        #expect(failure.description.contains("damaged"))
     }
 
     /// A header that promises hours: what is there is delivered, and the lie is named.
