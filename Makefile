@@ -92,6 +92,7 @@ lint: swift ## check their format
 	@swift format lint --strict --recursive Package.swift Sources Tests
 
 test-systemd: build ## run the installed service under a booted systemd (as root; debootstrap, systemd-nspawn)
+	@models/install-text-encoder || { status=$$?; test $$status = 3 || exit $$status; }
 	@Tests/systemd/run
 
 clean: ## remove what was built (not the text encoder)

@@ -13,9 +13,15 @@ let programme: [(start: Float, samples: [Float])] = [
 ]
 let duration: Float = 60
 
+/// Ends with one line on standard error.
+func fail(_ message: String, status: Int32) -> Never {
+    let line = Array("\(message)\n".utf8)
+    _ = write(STDERR_FILENO, line, line.count)
+    exit(status)
+}
+
 guard CommandLine.arguments.count == 2 else {
-    fputs("usage: DemoSynthesizer FILE.flac\n", stderr)
-    exit(2)
+    fail("usage: DemoSynthesizer FILE.flac", status: 2)
 }
 let path = CommandLine.arguments[1]
 
@@ -33,13 +39,11 @@ format.samplerate = Int32(sampleRate)
 format.channels = 1
 format.format = Int32(SF_FORMAT_FLAC) | Int32(SF_FORMAT_PCM_16)
 guard let file = sf_open(path, Int32(SFM_WRITE), &format) else {
-    fputs("\(path): \(String(cString: sf_strerror(nil)))\n", stderr)
-    exit(1)
+    fail("\(path): \(String(cString: sf_strerror(nil)))", status: 1)
 }
 var compression = 1.0  // the smallest file: FLAC's level 8
 sf_command(file, Int32(SFC_SET_COMPRESSION_LEVEL), &compression, Int32(MemoryLayout<Double>.size))
 let written = sf_write_short(file, words, sf_count_t(words.count))
 guard sf_close(file) == 0, written == words.count else {
-    fputs("\(path): only \(written) of \(words.count) samples were written\n", stderr)
-    exit(1)
+    fail("\(path): only \(written) of \(words.count) samples were written", status: 1)
 }
