@@ -30,7 +30,8 @@ package struct AudioProjection: ~Copyable, @unchecked Sendable {
 
     /// - Throws: ``ModelError`` naming the tensor that is missing or has another shape than `config.json` says.
     package init(_ model: ModelDirectory) throws {
-        weights = try Weights(model)
+        let weights = try Weights(model)
+        self.weights = weights
         pooledSize = weights.hidden.inputs
         tagCount = weights.tags.outputs
         vectorSize = weights.tags.outputs + weights.joint1.outputs
