@@ -92,8 +92,8 @@ let package = Package(
         // Tests.
         target("TestSupport", ["TensorKernels", "AudioEmbedding"]),
         test("TensorKernels", ["TensorKernels"]),
-        test("AudioFeatures", ["AudioFeatures", "AudioEmbedding"], resources: [.copy("Golden")]),
-        test("AudioEmbedding", ["AudioEmbedding", "AudioFeatures"], resources: [.copy("Golden")]),
+        test("AudioFeatures", ["AudioFeatures", "AudioEmbedding", "TensorKernels"], resources: [.copy("Golden")]),
+        test("AudioEmbedding", ["AudioEmbedding", "AudioFeatures", "TensorKernels"], resources: [.copy("Golden")]),
         test("OptimalTransport", ["OptimalTransport", "TensorKernels"], resources: [.copy("Golden")]),
         test("Labels", ["Labels"]),
         test("EventDetection", ["EventDetection"]),

@@ -8,17 +8,21 @@ package struct StreamingLogMel: ~Copyable, @unchecked Sendable {
     private let transform: FrameTransform
     /// Pre-emphasised samples from the next frame's begin on, at `begin ..< end`.
     private let samples: AlignedBuffer
-    private var begin = 0
-    private var end = 0
+    private var begin: Int
+    private var end: Int
     /// The last raw sample, for the pre-emphasis.
-    private var previous: Float = 0
+    private var previous: Float
 
     /// - Throws: ``LogMelConfigurationError`` for settings that cannot be computed.
     package init(_ configuration: LogMelConfiguration) throws {
-        transform = try FrameTransform(configuration)
+        let transform = try FrameTransform(configuration)
+        self.transform = transform
         self.configuration = configuration
         // Room for many hops, so that the rest is moved to the front only now and then.
         samples = AlignedBuffer(count: configuration.windowLength + max(8 * configuration.hopLength, 4096))
+        begin = 0
+        end = 0
+        previous = 0
     }
 
     /// Frames that the next `process` of `sampleCount` samples will write.

@@ -1,6 +1,5 @@
 import AudioEmbedding
 import AudioFeatures
-import TensorKernels
 
 /// Samples in, step embeddings out: the streaming front end and the streaming encoder in one, any chunking.
 ///
@@ -22,7 +21,9 @@ package struct StepEncoder: ~Copyable {
         melCount = configuration.frontEnd.melCount
         self.maximumChunk = maximumChunk
         logMel = try StreamingLogMel(configuration.frontEnd)
-        let frameCapacity = logMel.frameCapacity(forSampleCount: maximumChunk)
+        // The most that a chunk can complete: all but one sample of a frame were there before it.
+        let frameCapacity = configuration.frontEnd.frameCount(
+            forSampleCount: configuration.frontEnd.windowLength - 1 + maximumChunk)
         encoder = StreamingAudioEncoder(model.encoder, maximumFrames: frameCapacity)
         frames = [Float](repeating: 0, count: frameCapacity * melCount)
         steps = [Float](
