@@ -52,7 +52,10 @@ package struct LabelEmbedder: Sendable {
     /// - Returns: [prompts.count x r].
     /// - Throws: ``MissingTextEncoderError``, or ``ModelError`` for a damaged model or text encoder.
     package func embeddings(for prompts: [String]) throws -> Matrix {
-        try TextProjection(model).project(try sentenceEmbeddings(for: prompts))
+        // What the cache, the text encoder's scratch and the heads took would otherwise stay with the allocator.
+        defer { returnFreeMemory() }
+        let sentences = try sentenceEmbeddings(for: prompts)
+        return try TextProjection(model).project(sentences)
     }
 
     /// The sentence embeddings of prompts, before any training of this project.
@@ -119,8 +122,6 @@ package struct LabelEmbedder: Sendable {
         guard let directory = textEncoderDirectory, access(directory + "/model.safetensors", F_OK) == 0 else {
             throw MissingTextEncoderError(prompts: sentences, directory: textEncoderDirectory)
         }
-        // Scratch of several megabytes would otherwise stay with the allocator.
-        defer { returnFreeMemory() }
         let maximumTokens = model.configuration.text.maximumTokens
         guard TextEncoder.tokenRange.contains(maximumTokens) else {
             throw ModelError(
