@@ -9,9 +9,10 @@ enum ControlEvent: Sendable {
 }
 
 /// Signals, and what else ends or changes the daemon, as one stream.
-final class ControlEvents: Sendable {
+final class ControlEvents: @unchecked Sendable {
     let stream: AsyncStream<ControlEvent>
     private let continuation: AsyncStream<ControlEvent>.Continuation
+    /// Kept alive only; nothing touches them after `init`, so the class may be shared.
     private let signals: [any DispatchSourceSignal]
 
     init() {

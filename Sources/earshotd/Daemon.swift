@@ -1,4 +1,5 @@
 import AudioCapture
+import AudioEmbedding
 import DaemonConfiguration
 import DetectionPipeline
 import Dispatch
@@ -61,19 +62,19 @@ final class Daemon: Sendable {
         settings = Mutex(Settings(configuration: configuration, labels: labels))
         let shared = Shared()
         self.shared = shared
-        server = EventServer(
+        let server = EventServer(
             configuration: EventServer.Configuration(configuration.socket),
             providers: .init(
-                hello: { shared.daemon.withLock { $0 }?.hello ?? .empty },
+                hello: { shared.daemon.withLock { $0 }?.hello ?? HelloInformation(version: earshotVersion, model: "", labels: [], sources: []) },
                 status: { shared.daemon.withLock { $0 }?.status ?? .object([]) },
                 labels: { shared.daemon.withLock { $0 }?.labelSummaries ?? [] }),
             logger: logger)
         let prefix = String(UInt64(Date().timeIntervalSince1970 * 1000), radix: 36)
-        listeners = try configuration.sources.map { source in
-            let server = server
-            let logger = logger
-            return SourceListener(
-                try .init(source, configuration: configuration, detection: detection, model: model,
+        self.server = server
+        listeners = try configuration.sources.map { [logger] source in
+            SourceListener(
+                try .init(
+                    source, configuration: configuration, detection: detection, model: model,
                     standardInputRate: standardInputRate),
                 model: model, labels: labels[source.name]
             ) { report in
@@ -88,8 +89,10 @@ final class Daemon: Sendable {
     func run() async throws {
         shared.daemon.withLock { $0 = self }
         logger.info(
-            "\(earshotVersion), model \(model.configuration.name), \(settings.withLock { $0.labels.entries.count }) "
-                + "labels, OpenBLAS \(blasCoreName())")
+            """
+            earshotd \(earshotVersion), model \(model.configuration.name), \
+            \(settings.withLock { $0.labels.entries.count }) labels, OpenBLAS \(blasCoreName())
+            """)
         do {
             for listener in listeners { try listener.start() }
         } catch {

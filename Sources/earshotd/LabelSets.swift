@@ -1,3 +1,4 @@
+import AudioEmbedding
 import DaemonConfiguration
 import DetectionPipeline
 import Labels

@@ -19,10 +19,21 @@ struct LineLogHandler: LogHandler {
         set { metadata[key] = newValue }
     }
 
-    func log(
-        level: Logger.Level, message: Logger.Message, metadata explicit: Logger.Metadata?, source: String,
-        file: String, function: String, line: UInt
-    ) {
+    // Before Swift 6.2 there is only a swift-log without log events.
+    #if compiler(>=6.2)
+        func log(event: LogEvent) {
+            write(event.level, event.message, event.metadata)
+        }
+    #else
+        func log(
+            level: Logger.Level, message: Logger.Message, metadata: Logger.Metadata?, source: String, file: String,
+            function: String, line: UInt
+        ) {
+            write(level, message, metadata)
+        }
+    #endif
+
+    private func write(_ level: Logger.Level, _ message: Logger.Message, _ explicit: Logger.Metadata?) {
         let all = metadata.merging(explicit ?? [:]) { $1 }
         let fields = all.sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }.joined()
         let prefix = Self.isJournal ? "<\(Self.priority(of: level))>" : "earshotd: \(level): "
