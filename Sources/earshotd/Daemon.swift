@@ -82,17 +82,19 @@ final class Daemon: Sendable {
                 if let message = report.message(eventPrefix: prefix) { server.publish(message) }
             }
         }
+        logger.info(
+            """
+            earshotd \(earshotVersion), model \(model.configuration.name), \(labels.entries.count) labels, \
+            OpenBLAS \(blasCoreName())
+            """)
         try await server.start()
     }
 
-    /// Listens until a signal ends it.
+    /// Listens until a signal ends it, or all sources have ended where it was told to end with them.
+    ///
+    /// - Throws: ``SourcesFailed`` where it ended with its sources and one of them could not be heard to its end.
     func run() async throws {
         shared.daemon.withLock { $0 = self }
-        logger.info(
-            """
-            earshotd \(earshotVersion), model \(model.configuration.name), \
-            \(settings.withLock { $0.labels.entries.count }) labels, OpenBLAS \(blasCoreName())
-            """)
         do {
             for listener in listeners { try listener.start() }
         } catch {
@@ -117,6 +119,10 @@ final class Daemon: Sendable {
         }
         await server.stop()
         shared.daemon.withLock { $0 = nil }
+        if endsWithSources {
+            let problems = listeners.compactMap(\.snapshot.problem)
+            if !problems.isEmpty { throw SourcesFailed(description: problems.joined(separator: "; ")) }
+        }
     }
 
     // MARK: Reload
@@ -224,6 +230,11 @@ final class Daemon: Sendable {
             "sources": .array(listeners.map(\.status)),
         ]
     }
+}
+
+/// Sources that could not be heard to their end.
+struct SourcesFailed: Error, CustomStringConvertible {
+    let description: String
 }
 
 /// A configuration that cannot work, found after it was read.

@@ -71,7 +71,11 @@ struct EarshotDaemonCommand: AsyncParsableCommand {
             Foundation.exit(2)
         }
         complain(String(describing: error))
-        Foundation.exit(isInputProblem(error) ? 2 : 1)
+        Foundation.exit(isWrongInput(error) ? 2 : 1)
+    }
+
+    private static func isWrongInput(_ error: any Error) -> Bool {
+        isInputProblem(error) || error is ConfigurationError || error is ConfigurationProblem || error is SourcesFailed
     }
 
     mutating func run() async throws {

@@ -2,7 +2,13 @@ import AudioEmbedding
 import AudioFeatures
 
 /// Embeds whole clips: the mean of all step embeddings of the streaming encoder, projected into metric space.
+///
+/// A clip is heard twice, and the steps of the second hearing count. The encoder squeezes over a running window of the
+/// past, which is empty when a stream begins; the first hearing gives each step the past that a stream would have.
 package struct ClipEmbedder: ~Copyable {
+    /// The most that is heard beforehand, in seconds: more than any running window of the encoder holds.
+    private static let longestPreparation = 10
+
     private let model: DetectionModel
     private var encoder: StepEncoder
     private var projection: AudioProjection
@@ -16,23 +22,32 @@ package struct ClipEmbedder: ~Copyable {
     /// - Parameter samples: Mono, at the model's rate; at least one sample.
     /// - Returns: [embeddingSize], in metric space (L·x).
     package mutating func embed(_ samples: [Float]) -> [Float] {
+        let frontEnd = model.configuration.frontEnd
+        // A very short clip fills one step at least.
+        let shortest = frontEnd.windowLength + model.stepLength
+        let clip = samples + [Float](repeating: 0, count: max(0, shortest - samples.count))
+        let preparation = clip.suffix(Self.longestPreparation * model.sampleRate)
+        // The encoder looks ahead: silence after the end lets it finish.
+        let tail = [Float](repeating: 0, count: model.configuration.encoder.lookaheadSamples)
+        func stepCount(_ sampleCount: Int) -> Int {
+            model.encoder.stepCount(forFrameCount: frontEnd.frameCount(forSampleCount: sampleCount))
+        }
+        let counted = stepCount(clip.count + tail.count)
+        var skipped = stepCount(preparation.count + clip.count + tail.count) - counted
+
         encoder.reset()
-        var sum = [Float](repeating: 0, count: encoder.embeddingSize)
-        var count = 0
-        // The encoder looks ahead: silence after the end lets it finish, and a very short clip fills one step.
-        let shortest = model.configuration.frontEnd.windowLength + model.stepLength
-        let tail = model.configuration.encoder.lookaheadSamples + max(0, shortest - samples.count)
-        let padded = samples + [Float](repeating: 0, count: tail)
-        padded.withUnsafeBufferPointer { samples in
+        var mean = [Float](repeating: 0, count: encoder.embeddingSize)
+        (preparation + clip + tail).withUnsafeBufferPointer { samples in
             encoder.process(samples) { step in
-                for index in 0..<step.count { sum[index] += step[index] }
-                count += 1
+                guard skipped == 0 else {
+                    skipped -= 1
+                    return
+                }
+                for index in 0..<step.count { mean[index] += step[index] / Float(counted) }
             }
         }
-        let scale = 1 / Float(max(count, 1))
-        for index in sum.indices { sum[index] *= scale }
         var embedding = [Float](repeating: 0, count: model.configuration.projection.embeddingSize)
-        sum.withUnsafeBufferPointer { pooled in
+        mean.withUnsafeBufferPointer { pooled in
             embedding.withUnsafeMutableBufferPointer { projection.project(pooled, into: $0) }
         }
         return embedding

@@ -28,8 +28,9 @@ package enum ResourceLocations {
     /// cache directory.
     package static var cache: String {
         let environment = ProcessInfo.processInfo.environment
-        if let directory = environment["CACHE_DIRECTORY"], !directory.isEmpty { return directory }
-        if let directory = environment["XDG_CACHE_HOME"], !directory.isEmpty { return directory + "/earshot" }
+        // systemd lists several directories with colons; the XDG specification ignores relative paths.
+        if let directory = environment["CACHE_DIRECTORY"]?.split(separator: ":").first { return String(directory) }
+        if let directory = environment["XDG_CACHE_HOME"], directory.hasPrefix("/") { return directory + "/earshot" }
         return NSHomeDirectory() + "/.cache/earshot"
     }
 

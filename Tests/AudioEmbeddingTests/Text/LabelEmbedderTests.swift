@@ -116,22 +116,4 @@ import Testing
             }
         }
     }
-
-    @Test func defaultLocations() throws {
-        func cache(_ environment: [String: String]) -> String? {
-            LabelEmbedder.defaultCacheDirectory(environment: environment)
-        }
-        #expect(cache(["CACHE_DIRECTORY": "/var/cache/earshot:/other", "HOME": "/home/a"]) == "/var/cache/earshot")
-        #expect(cache(["XDG_CACHE_HOME": "/home/a/c", "HOME": "/home/a"]) == "/home/a/c/earshot")
-        #expect(cache(["XDG_CACHE_HOME": "c", "HOME": "/home/a"]) == "/home/a/.cache/earshot")
-        #expect(cache([:]) == nil)
-        try withTemporaryDirectory { folder in
-            let model = try TextModelFixture().write(to: folder)
-            func textEncoder(_ environment: [String: String]) -> String {
-                LabelEmbedder.defaultTextEncoderDirectory(of: model, environment: environment)
-            }
-            #expect(textEncoder([:]) == "\(folder)/../text/all-MiniLM-L6-v2")
-            #expect(textEncoder(["EARSHOT_TEXT_ENCODER": "/x"]) == "/x")
-        }
-    }
 }
