@@ -48,7 +48,7 @@ struct TestDaemon {
         program = try Program(
             "earshotd", place.options + ["--socket", socket] + arguments, environment: environment, hasInput: hasInput,
             isWatched: isWatched)
-        _ = try await program.errors.first("line that tells of the start") { $0.text.contains("model earshot-mn04") }
+        _ = try await program.errors.first("line that tells of the socket") { $0.text.contains("listening socket=") }
     }
 
     /// A client that has read its hello.
