@@ -43,13 +43,13 @@ import Testing
         for (text, line, word) in [
             ("lables: [dog]\n", 1, "lables"), ("labels: [dog]\nring: much\n", 2, "ring"),
             ("labels: [dog]\nsources:\n  - {name: a}\n", 3, "device"),
-            ("labels: [dog]\ndetection:\n  on: 7\n", 3, "detection.on"), ("labels: [dog\n", 1, ""),
+            ("labels: [dog]\ndetection:\n  on: 7\n", 3, "detection.on"), ("labels: [dog\n", 2, "not valid YAML"),
         ] {
             let outcome = try await start(text)
             #expect(outcome.exit == .status(2), "\(text): \(outcome)")
             let error = outcome.errors.first ?? ""
             #expect(outcome.errors.count == 1 && error.contains(word), "\(text): \(outcome)")
-            #expect(error.hasPrefix("earshotd: \(file):\(line)") || (word.isEmpty && error.contains(file)), "\(error)")
+            #expect(error.hasPrefix("earshotd: \(file):\(line): "), "\(error)")
         }
         let several = try await start("lables: [dog]\nring: much\n")
         #expect(several.exit == .status(2) && several.errors.count == 2, "\(several)")

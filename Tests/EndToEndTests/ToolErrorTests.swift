@@ -114,7 +114,7 @@ import Testing
         expect(
             try await place.earshot("detect", arguments: ["--labels", labels, "--rate", "0", "-"]), saying: "0 Hz")
         expect(try await run("earshotd", ["--colour"]), saying: "--colour", "(see earshotd --help)")
-        expect(try await run("earshotd", ["--source", "alsa:"] + place.options), saying: "alsa:")
+        expect(try await run("earshotd", ["--source", "alsa:", "--labels", labels] + place.options), saying: "alsa:")
         let help = try await run("earshot", ["--help"])
         #expect(help.exit == .status(0) && help.errors.isEmpty && help.output.contains { $0.contains("detect") })
         let version = try await run("earshotd", ["--version"])
