@@ -74,6 +74,14 @@ package struct StepScorer: ~Copyable {
     ///   - samples: At the model's rate, any number.
     ///   - onStep: Called for each step that becomes known; its buffers are valid during the call.
     package mutating func process(_ samples: UnsafeBufferPointer<Float>, onStep: (Step) -> Void) {
+        // Step by step: the levels reach back only as far as a window does.
+        for start in stride(from: 0, to: samples.count, by: stepLength) {
+            let end = min(start + stepLength, samples.count)
+            score(UnsafeBufferPointer(rebasing: samples[start..<end]), onStep: onStep)
+        }
+    }
+
+    private mutating func score(_ samples: UnsafeBufferPointer<Float>, onStep: (Step) -> Void) {
         gate.process(samples) { levels.push($0) }
         encoder.process(samples) { step in
             pooler.push(step.baseAddress!)
