@@ -20,6 +20,9 @@ package struct StreamDetector: ~Copyable {
     package private(set) var clock: Int64
     /// Where the audio ends, once that is known: no event lasts longer.
     private var end = Int64.max
+    /// The sample clock where the audio began or went on after a loss: no event begins earlier.
+    private var stretchStart: Int64
+    private var lastSample: Float = 0
     /// Level of the newest step in dBFS.
     package private(set) var levelDecibels: Float = -.infinity
     /// Whether each step's ranking is reported.
@@ -35,6 +38,7 @@ package struct StreamDetector: ~Copyable {
         self.model = model
         self.settings = settings
         clock = clockStart
+        stretchStart = clockStart
         scorer = try StepScorer(model, labels: labels, settings: settings, clockStart: clockStart)
         events = EventDetector(
             settings.eventDetector(for: labels.entries, model: model), nextEvent: nextEvent)
@@ -50,7 +54,8 @@ package struct StreamDetector: ~Copyable {
         _ samples: UnsafeBufferPointer<Float>, report: (SourceReport.Content) -> Void
     ) {
         clock += Int64(samples.count)
-        let (now, end, labels) = (clock, self.end, scorer.labels)
+        lastSample = samples.last ?? lastSample
+        let (now, bounds, labels) = (clock, stretchStart...end, scorer.labels)
         scorer.process(samples) { step in
             levelDecibels = step.level
             events.process(
@@ -59,7 +64,7 @@ package struct StreamDetector: ~Copyable {
                 report(
                     .event(
                         Self.report(
-                            transition, labels: labels, clock: now, end: end,
+                            transition, labels: labels, clock: now, bounds: bounds,
                             top: Self.ranking(step.shares, labels: labels, count: Self.topCount))))
             }
             if reportsTop {
@@ -76,15 +81,18 @@ package struct StreamDetector: ~Copyable {
     package mutating func skip(_ lostSamples: Int, report: (SourceReport.Content) -> Void) {
         close(isGap: true, report: report)
         clock += Int64(lostSamples)
+        stretchStart = clock
+        lastSample = 0
         scorer.restart(at: clock)
     }
 
     /// The end of the stream: what the encoder and the filters still hold is decided, and open events end.
     package mutating func finish(report: (SourceReport.Content) -> Void) {
         end = clock
-        // Silence lets the encoder and the window finish what they look ahead for.
+        // Silence lets the encoder and the window finish what they look ahead for. It is the last value held: a jump to
+        // zero would be a click, even for a dead microphone that gives a constant.
         let tail = model.configuration.encoder.lookaheadSamples + settings.windowSteps * model.stepLength / 2
-        let silence = [Float](repeating: 0, count: tail)
+        let silence = [Float](repeating: lastSample.isFinite ? lastSample : 0, count: tail)
         silence.withUnsafeBufferPointer { process($0, report: report) }
         clock = end
         close(isGap: false, report: report)
@@ -103,15 +111,17 @@ package struct StreamDetector: ~Copyable {
 
     /// Ends the open events, before lost audio or at the end.
     private mutating func close(isGap: Bool, report: (SourceReport.Content) -> Void) {
-        let (now, end, labels) = (clock, self.end, scorer.labels)
+        let (now, bounds, labels) = (clock, stretchStart...end, scorer.labels)
         func emit(_ transition: EventTransition) {
-            report(.event(Self.report(transition, labels: labels, clock: now, end: end, top: [])))
+            report(.event(Self.report(transition, labels: labels, clock: now, bounds: bounds, top: [])))
         }
         if isGap { events.gap(emit: emit) } else { events.finish(emit: emit) }
     }
 
+    /// - Parameter bounds: The audio that the event is in; steps at its edges reach beyond it.
     private static func report(
-        _ transition: EventTransition, labels: CompiledLabels, clock: Int64, end: Int64, top: [LabelShare]
+        _ transition: EventTransition, labels: CompiledLabels, clock: Int64, bounds: ClosedRange<Int64>,
+        top: [LabelShare]
     ) -> EventReport {
         let kind: EventReport.Kind
         switch transition.kind {
@@ -121,7 +131,8 @@ package struct StreamDetector: ~Copyable {
         }
         return EventReport(
             kind: kind, number: transition.event, label: labels.entries[transition.label].name, score: transition.peakScore,
-            onsetSample: max(transition.onsetSample, 0), offsetSample: transition.offsetSample.map { min(max($0, 0), end) },
+            onsetSample: transition.onsetSample.clamped(to: bounds),
+            offsetSample: transition.offsetSample?.clamped(to: bounds),
             reportedSample: clock, levelDecibels: transition.peakLevel, top: top)
     }
 
@@ -130,5 +141,11 @@ package struct StreamDetector: ~Copyable {
     ) -> [LabelShare] {
         let order = shares.indices.sorted { shares[$0] > shares[$1] }
         return order.prefix(count).map { LabelShare(label: labels.entries[$0].name, share: shares[$0]) }
+    }
+}
+
+extension Int64 {
+    fileprivate func clamped(to bounds: ClosedRange<Int64>) -> Int64 {
+        Swift.min(Swift.max(self, bounds.lowerBound), bounds.upperBound)
     }
 }
