@@ -145,11 +145,13 @@ final class ClientHandler: ChannelInboundHandler {
         switch method {
         case .subscribe(let filter):
             subscription = Subscription(filter)
+            hub.updateTopDemand()
             queue.retain { filter.matches($0) }
             return ["seq": .integer(hub.lastSequence)]
         case .unsubscribe:
             subscription = nil
             topRequest = nil
+            hub.updateTopDemand()
             queue.removeAll()
             return ["seq": .integer(hub.lastSequence)]
         case .status(let withConnections):
@@ -158,6 +160,7 @@ final class ClientHandler: ChannelInboundHandler {
             return ["labels": .array(hub.providers.labels().map(\.json))]
         case .top(let count, let sources):
             topRequest = count > 0 ? (count, sources) : nil
+            hub.updateTopDemand()
             return ["k": .integer(count)]
         case .ping:
             return ["pong": true, "time": .string(Timestamp.now().description)]
@@ -195,6 +198,9 @@ final class ClientHandler: ChannelInboundHandler {
         missed += count
         hub.counters.missed += count
     }
+
+    /// Whether any `top` message may be for this client.
+    var wantsTop: Bool { topRequest != nil || subscription?.filter.types.contains(.top) == true }
 
     /// How many labels of a `top` message the client wants, nil if none.
     func topCount(for message: ServerMessage) -> Int? {

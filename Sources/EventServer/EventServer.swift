@@ -47,14 +47,17 @@ package final class EventServer: Sendable {
         /// An object; the server adds its own `server` and `client` members.
         package var status: @Sendable () -> JSONValue
         package var labels: @Sendable () -> [LabelSummary]
+        /// Told when the first client asks for `top` messages, and when none does any more; must not block.
+        package var topWanted: @Sendable (Bool) -> Void
 
         package init(
             hello: @escaping @Sendable () -> HelloInformation, status: @escaping @Sendable () -> JSONValue,
-            labels: @escaping @Sendable () -> [LabelSummary]
+            labels: @escaping @Sendable () -> [LabelSummary], topWanted: @escaping @Sendable (Bool) -> Void = { _ in }
         ) {
             self.hello = hello
             self.status = status
             self.labels = labels
+            self.topWanted = topWanted
         }
     }
 

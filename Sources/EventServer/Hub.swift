@@ -12,6 +12,7 @@ final class Hub {
     private let eventLoop: any EventLoop
     private var clients: [Int: ClientHandler] = [:]
     private var lastClientNumber = 0
+    private var isTopWanted = false
     private var timer: RepeatedTask?
     private var helloHead: (information: HelloInformation, line: ByteBuffer)?
     private var emptied: EventLoopPromise<Void>?
@@ -75,7 +76,16 @@ final class Hub {
     func remove(_ number: Int) {
         guard clients.removeValue(forKey: number) != nil else { return }
         logger.debug("client gone", metadata: ["client": "\(number)", "clients": "\(clients.count)"])
+        updateTopDemand()
         if clients.isEmpty { emptied?.succeed() }
+    }
+
+    /// A client came to want `top` messages, or no longer does.
+    func updateTopDemand() {
+        let isWanted = clients.values.contains(where: \.wantsTop)
+        guard isWanted != isTopWanted else { return }
+        isTopWanted = isWanted
+        providers.topWanted(isWanted)
     }
 
     // MARK: Messages

@@ -67,7 +67,12 @@ final class Daemon: Sendable {
             providers: .init(
                 hello: { shared.daemon.withLock { $0 }?.hello ?? HelloInformation(version: earshotVersion, model: "", labels: [], sources: []) },
                 status: { shared.daemon.withLock { $0 }?.status ?? .object([]) },
-                labels: { shared.daemon.withLock { $0 }?.labelSummaries ?? [] }),
+                labels: { shared.daemon.withLock { $0 }?.labelSummaries ?? [] },
+                topWanted: { wanted in
+                    for listener in shared.daemon.withLock({ $0 })?.listeners ?? [] {
+                        listener.reportsTop.store(wanted, ordering: .relaxed)
+                    }
+                }),
             logger: logger)
         let prefix = String(UInt64(Date().timeIntervalSince1970 * 1000), radix: 36)
         self.server = server
