@@ -101,7 +101,12 @@ let package = Package(
         test("Evaluation", ["Evaluation", "TensorKernels"], resources: [.copy("Golden")]),
         test("EventServer", ["EventServer", logging, nioCore]),
         test("DaemonConfiguration", ["DaemonConfiguration"]),
-        test("DetectionPipeline", ["DetectionPipeline"]),
+        test(
+            "DetectionPipeline",
+            [
+                "DetectionPipeline", "AudioCapture", "AudioEmbedding", "AudioFeatures", "EventDetection", "Labels",
+                "OptimalTransport", "TensorKernels",
+            ]),
         test("EndToEnd", []),
     ]
 )

@@ -37,7 +37,7 @@ final class Daemon: Sendable {
         let daemon = Mutex<Daemon?>(nil)
     }
 
-    /// Loads the model, embeds the labels and opens the socket; no source is open yet.
+    /// Loads the model and embeds the labels; neither the socket nor a source is open yet.
     ///
     /// - Parameters:
     ///   - configurationPath: Read again on a reload; nil where there is none.
@@ -45,7 +45,7 @@ final class Daemon: Sendable {
     init(
         configuration: DaemonConfiguration, configurationPath: String?, standardInputRate: Int, endsWithSources: Bool,
         overridesLabels: Bool
-    ) async throws {
+    ) throws {
         logger = Logger(label: "earshotd")
         notifier = ServiceNotifier()
         self.configurationPath = configurationPath
@@ -87,14 +87,16 @@ final class Daemon: Sendable {
             earshotd \(earshotVersion), model \(model.configuration.name), \(labels.entries.count) labels, \
             OpenBLAS \(blasCoreName())
             """)
-        try await server.start()
     }
 
-    /// Listens until a signal ends it, or all sources have ended where it was told to end with them.
+    /// Opens the socket and listens until a signal ends it, or all sources have ended where it was told to end with them.
     ///
     /// - Throws: ``SourcesFailed`` where it ended with its sources and one of them could not be heard to its end.
     func run() async throws {
+        // Before the socket is there: the first client's hello needs the labels.
         shared.daemon.withLock { $0 = self }
+        defer { shared.daemon.withLock { $0 = nil } }
+        try await server.start()
         do {
             for listener in listeners { try listener.start() }
         } catch {
@@ -118,7 +120,6 @@ final class Daemon: Sendable {
             for listener in listeners { listener.stop() }
         }
         await server.stop()
-        shared.daemon.withLock { $0 = nil }
         if endsWithSources {
             let problems = listeners.compactMap(\.snapshot.problem)
             if !problems.isEmpty { throw SourcesFailed(description: problems.joined(separator: "; ")) }

@@ -82,7 +82,7 @@ struct EarshotDaemonCommand: AsyncParsableCommand {
         let settings = try effectiveConfiguration()
         let level = Logger.Level(rawValue: settings.logLevel.rawValue) ?? .info
         LoggingSystem.bootstrap { LineLogHandler(label: $0, level: level) }
-        let daemon = try await Daemon(
+        let daemon = try Daemon(
             configuration: settings, configurationPath: config, standardInputRate: rate, endsWithSources: once,
             overridesLabels: !labels.isEmpty)
         try await daemon.run()
