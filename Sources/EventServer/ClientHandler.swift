@@ -51,7 +51,7 @@ final class ClientHandler: ChannelInboundHandler {
             context.close(promise: nil)
             return
         }
-        for part in hub.hello() { write(part) }
+        write(hub.hello())
         context.flush()
     }
 
@@ -130,7 +130,8 @@ final class ClientHandler: ChannelInboundHandler {
                 guard !bytes.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) else { return nil }
                 let request = try Request(line: bytes)
                 hub.counters.requests += 1
-                return Reply.line(id: request.id, result: result(of: request.method))
+                let reply: JSONValue = ["id": request.id, "result": result(of: request.method)]
+                return reply.line
             }
         } catch let error as RequestError {
             hub.counters.requests += 1

@@ -13,7 +13,6 @@ final class Hub {
     private var clients: [Int: ClientHandler] = [:]
     private var lastClientNumber = 0
     private var timer: RepeatedTask?
-    private var helloHead: (information: HelloInformation, line: ByteBuffer)?
     private var emptied: EventLoopPromise<Void>?
     var counters = Counters()
     /// The number of the last message that has come here. A client that comes now gets those after it; numbers given to
@@ -115,14 +114,9 @@ final class Hub {
 
     // MARK: Replies
 
-    /// The line that a new client gets first, in two parts.
-    func hello() -> [ByteBuffer] {
-        let information = providers.hello()
-        if helloHead?.information != information {
-            helloHead = (information, ByteBuffer(bytes: information.lineHead))
-        }
-        let tail = ByteBuffer(bytes: HelloInformation.lineTail(sequence: lastSequence))
-        return [helloHead?.line ?? ByteBuffer(), tail]
+    /// The line that a new client gets first.
+    func hello() -> [UInt8] {
+        providers.hello().line(sequence: lastSequence)
     }
 
     func status(for client: ClientHandler, withConnections: Bool) -> JSONValue {
