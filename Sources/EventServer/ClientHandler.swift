@@ -19,6 +19,7 @@ final class ClientHandler: ChannelInboundHandler {
     private var subscription: Subscription? = Subscription(.everything)
     /// What `top` asked for.
     private var topRequest: (count: Int, sources: [Glob]?)?
+    var wantsTop: Bool { topRequest != nil || subscription?.filter.types.contains(.top) == true }
     /// The peer will send nothing more; it may still read.
     private var isInputClosed = false
     private var isReadingPaused = false
@@ -143,6 +144,7 @@ final class ClientHandler: ChannelInboundHandler {
     }
 
     private func result(of method: Request.Method) -> JSONValue {
+        defer { hub.updateWantsTop() }
         switch method {
         case .subscribe(let filter):
             subscription = Subscription(filter)

@@ -1,5 +1,6 @@
 import Logging
 import NIOCore
+import Synchronization
 
 /// All clients, on the event loop: spreads messages, answers what concerns more than one client, watches for stalls.
 ///
@@ -73,8 +74,14 @@ final class Hub {
 
     func remove(_ number: Int) {
         guard clients.removeValue(forKey: number) != nil else { return }
+        updateWantsTop()
         logger.debug("client gone", metadata: ["client": "\(number)", "clients": "\(clients.count)"])
         if clients.isEmpty { emptied?.succeed() }
+    }
+
+    /// To be called when some client's wish for `top` may have changed.
+    func updateWantsTop() {
+        mailbox.wantsTop.store(clients.values.contains(where: \.wantsTop), ordering: .relaxed)
     }
 
     // MARK: Messages
