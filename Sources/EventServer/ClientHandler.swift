@@ -121,7 +121,7 @@ final class ClientHandler: ChannelInboundHandler {
     }
 
     private func reply(to line: LineFramer.Line) -> [UInt8]? {
-        do {
+        do throws(RequestError) {
             switch line {
             case .tooLong:
                 let limit = hub.configuration.maximumLineLength
@@ -134,12 +134,10 @@ final class ClientHandler: ChannelInboundHandler {
                 let reply: JSONValue = ["id": request.id, "result": result(of: request.method)]
                 return reply.line
             }
-        } catch let error as RequestError {
+        } catch {
             hub.counters.requests += 1
             hub.counters.requestErrors += 1
             return error.line
-        } catch {
-            preconditionFailure("only RequestError is thrown here")
         }
     }
 

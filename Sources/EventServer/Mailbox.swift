@@ -1,4 +1,5 @@
 import NIOConcurrencyHelpers
+import NIOCore
 import Synchronization
 
 /// Hands messages from any thread to the event loop: numbers them, never waits, never grows beyond its limit. In the
@@ -15,15 +16,13 @@ final class Mailbox: Sendable {
         /// Numbered messages dropped before the entries because the event loop was behind.
         var droppedCount = 0
         var firstDroppedSequence: Int64 = 0
-        var entries: [Entry] = []
+        var entries = CircularBuffer<Entry>()
     }
 
     private struct State {
         var lastSequence: Int64
         var isOpen = false
-        /// Ring of waiting entries: `contents.entries` with its oldest at `head` once it is full.
         var contents = Contents()
-        var head = 0
     }
 
     let limit: Int
@@ -61,30 +60,20 @@ final class Mailbox: Sendable {
                 sequence = state.lastSequence
             }
             guard state.isOpen else { return (sequence, false) }
-            let entry = Entry(message: message, sequence: sequence)
-            guard state.contents.entries.count >= limit else {
-                state.contents.entries.append(entry)
-                return (sequence, state.contents.entries.count == 1)
-            }
-            if let dropped = state.contents.entries[state.head].sequence {
+            let isFull = state.contents.entries.count >= limit
+            if isFull, let dropped = state.contents.entries.popFirst()?.sequence {
                 if state.contents.droppedCount == 0 { state.contents.firstDroppedSequence = dropped }
                 state.contents.droppedCount += 1
             }
-            state.contents.entries[state.head] = entry
-            state.head = (state.head + 1) % limit
-            return (sequence, false)
+            state.contents.entries.append(Entry(message: message, sequence: sequence))
+            return (sequence, state.contents.entries.count == 1 && !isFull)
         }
     }
 
     func take() -> Contents {
         state.withLockedValue { state in
-            var contents = state.contents
-            if state.head > 0 {
-                contents.entries = Array(contents.entries[state.head...] + contents.entries[..<state.head])
-            }
-            state.contents = Contents()
-            state.head = 0
-            return contents
+            defer { state.contents = Contents() }
+            return state.contents
         }
     }
 }
