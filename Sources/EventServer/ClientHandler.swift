@@ -19,6 +19,7 @@ final class ClientHandler: ChannelInboundHandler {
     private var subscription: Subscription? = Subscription(.everything)
     /// What `top` asked for.
     private var topRequest: (count: Int, sources: [Glob]?)?
+    var wantsTop: Bool { topRequest != nil || subscription?.filter.types.contains(.top) == true }
     /// The peer will send nothing more; it may still read.
     private var isInputClosed = false
     private var isReadingPaused = false
@@ -51,7 +52,7 @@ final class ClientHandler: ChannelInboundHandler {
             context.close(promise: nil)
             return
         }
-        for part in hub.hello() { write(part) }
+        write(hub.hello())
         context.flush()
     }
 
@@ -120,7 +121,7 @@ final class ClientHandler: ChannelInboundHandler {
     }
 
     private func reply(to line: LineFramer.Line) -> [UInt8]? {
-        do {
+        do throws(RequestError) {
             switch line {
             case .tooLong:
                 let limit = hub.configuration.maximumLineLength
@@ -130,18 +131,18 @@ final class ClientHandler: ChannelInboundHandler {
                 guard !bytes.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) else { return nil }
                 let request = try Request(line: bytes)
                 hub.counters.requests += 1
-                return Reply.line(id: request.id, result: result(of: request.method))
+                let reply: JSONValue = ["id": request.id, "result": result(of: request.method)]
+                return reply.line
             }
-        } catch let error as RequestError {
+        } catch {
             hub.counters.requests += 1
             hub.counters.requestErrors += 1
             return error.line
-        } catch {
-            preconditionFailure("only RequestError is thrown here")
         }
     }
 
     private func result(of method: Request.Method) -> JSONValue {
+        defer { hub.updateWantsTop() }
         switch method {
         case .subscribe(let filter):
             subscription = Subscription(filter)
