@@ -19,6 +19,7 @@ final class ClientHandler: ChannelInboundHandler {
     private var subscription: Subscription? = Subscription(.everything)
     /// What `top` asked for.
     private var topRequest: (count: Int, sources: [Glob]?)?
+    var wantsTop: Bool { topRequest != nil || subscription?.filter.types.contains(.top) == true }
     /// The peer will send nothing more; it may still read.
     private var isInputClosed = false
     private var isReadingPaused = false
@@ -51,7 +52,7 @@ final class ClientHandler: ChannelInboundHandler {
             context.close(promise: nil)
             return
         }
-        for part in hub.hello() { write(part) }
+        write(hub.hello())
         context.flush()
     }
 
@@ -120,7 +121,7 @@ final class ClientHandler: ChannelInboundHandler {
     }
 
     private func reply(to line: LineFramer.Line) -> [UInt8]? {
-        do {
+        do throws(RequestError) {
             switch line {
             case .tooLong:
                 let limit = hub.configuration.maximumLineLength
@@ -130,28 +131,26 @@ final class ClientHandler: ChannelInboundHandler {
                 guard !bytes.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) else { return nil }
                 let request = try Request(line: bytes)
                 hub.counters.requests += 1
-                return Reply.line(id: request.id, result: result(of: request.method))
+                let reply: JSONValue = ["id": request.id, "result": result(of: request.method)]
+                return reply.line
             }
-        } catch let error as RequestError {
+        } catch {
             hub.counters.requests += 1
             hub.counters.requestErrors += 1
             return error.line
-        } catch {
-            preconditionFailure("only RequestError is thrown here")
         }
     }
 
     private func result(of method: Request.Method) -> JSONValue {
+        defer { hub.updateWantsTop() }
         switch method {
         case .subscribe(let filter):
             subscription = Subscription(filter)
-            hub.updateTopDemand()
             queue.retain { filter.matches($0) }
             return ["seq": .integer(hub.lastSequence)]
         case .unsubscribe:
             subscription = nil
             topRequest = nil
-            hub.updateTopDemand()
             queue.removeAll()
             return ["seq": .integer(hub.lastSequence)]
         case .status(let withConnections):
@@ -160,7 +159,6 @@ final class ClientHandler: ChannelInboundHandler {
             return ["labels": .array(hub.providers.labels().map(\.json))]
         case .top(let count, let sources):
             topRequest = count > 0 ? (count, sources) : nil
-            hub.updateTopDemand()
             return ["k": .integer(count)]
         case .ping:
             return ["pong": true, "time": .string(Timestamp.now().description)]
@@ -198,9 +196,6 @@ final class ClientHandler: ChannelInboundHandler {
         missed += count
         hub.counters.missed += count
     }
-
-    /// Whether any `top` message may be for this client.
-    var wantsTop: Bool { topRequest != nil || subscription?.filter.types.contains(.top) == true }
 
     /// How many labels of a `top` message the client wants, nil if none.
     func topCount(for message: ServerMessage) -> Int? {

@@ -1,11 +1,8 @@
 package import Logging
+import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
 import Synchronization
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 /// The daemon's Unix socket: sends each message to all clients that want it and answers their requests.
 ///
@@ -47,17 +44,14 @@ package final class EventServer: Sendable {
         /// An object; the server adds its own `server` and `client` members.
         package var status: @Sendable () -> JSONValue
         package var labels: @Sendable () -> [LabelSummary]
-        /// Told when the first client asks for `top` messages, and when none does any more; must not block.
-        package var topWanted: @Sendable (Bool) -> Void
 
         package init(
             hello: @escaping @Sendable () -> HelloInformation, status: @escaping @Sendable () -> JSONValue,
-            labels: @escaping @Sendable () -> [LabelSummary], topWanted: @escaping @Sendable (Bool) -> Void = { _ in }
+            labels: @escaping @Sendable () -> [LabelSummary]
         ) {
             self.hello = hello
             self.status = status
             self.labels = labels
-            self.topWanted = topWanted
         }
     }
 
@@ -80,7 +74,7 @@ package final class EventServer: Sendable {
     private let providers: Providers
     private let logger: Logger
     private let mailbox: Mailbox
-    private let state = Mutex(State.initial)
+    private let state = NIOLockedValueBox(State.initial)
 
     /// - Precondition: All limits are positive.
     package init(
@@ -97,20 +91,23 @@ package final class EventServer: Sendable {
     /// The number last given to a message; `firstSequence - 1` before the first.
     package var lastSequence: Int64 { mailbox.lastSequence }
 
+    /// Whether any client gets `top` messages: else there is no need to rank labels for them. From any thread, at the
+    /// cost of one load; follows a client's request before that is answered.
+    package var wantsTop: Bool { mailbox.wantsTop.load(ordering: .relaxed) }
+
     /// Makes the socket file and begins to accept. Call once.
     ///
     /// - Throws: ``EventServerError`` where the path cannot be used, such as one that another daemon listens on.
     package func start() async throws {
-        state.withLock { state in
+        state.withLockedValue { state in
             guard case .initial = state else { preconditionFailure("a server is started once") }
             state = .starting
         }
-        signal(SIGPIPE, SIG_IGN)
         let file: SocketFile
         do {
             file = try SocketFile(path: configuration.socketPath, mode: configuration.mode, group: configuration.group)
         } catch {
-            state.withLock { $0 = .stopped }
+            state.withLockedValue { $0 = .stopped }
             throw error
         }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
@@ -140,14 +137,14 @@ package final class EventServer: Sendable {
             }
             let listener = try await bootstrap.withBoundSocket(file.descriptor).get()
             try await eventLoop.submit { hub.value.startTimer() }.get()
-            state.withLock { $0 = .running(Running(group: group, listener: listener, hub: hub, file: file)) }
+            state.withLockedValue { $0 = .running(Running(group: group, listener: listener, hub: hub, file: file)) }
             // What was published before the state said so has told nobody.
             eventLoop.execute { hub.value.deliverMail() }
         } catch {
             mailbox.close()
             file.remove()
             try? await group.shutdownGracefully()
-            state.withLock { $0 = .stopped }
+            state.withLockedValue { $0 = .stopped }
             throw EventServerError("cannot serve socket \(configuration.socketPath): \(error)")
         }
         logger.info("listening", metadata: ["socket": "\(configuration.socketPath)"])
@@ -159,7 +156,7 @@ package final class EventServer: Sendable {
     @discardableResult
     package func publish(_ message: ServerMessage) -> Int64? {
         let (sequence, mustNotify) = mailbox.put(message)
-        if mustNotify, case .running(let running) = state.withLock({ $0 }) {
+        if mustNotify, case .running(let running) = state.withLockedValue({ $0 }) {
             running.hub.eventLoop.execute { running.hub.value.deliverMail() }
         }
         return sequence
@@ -167,7 +164,7 @@ package final class EventServer: Sendable {
 
     /// Removes the socket file, sends what is left to clients that read, and closes. Does nothing if not started.
     package func stop() async {
-        let running: Running? = state.withLock { state in
+        let running: Running? = state.withLockedValue { state in
             guard case .running(let running) = state else { return nil }
             state = .stopped
             return running

@@ -19,25 +19,16 @@ package struct HelloInformation: Sendable, Equatable {
     /// Version of the socket protocol. Additions (new members, types and methods) do not change it.
     static let protocolVersion = 1
 
-    /// The first line of each connection, in two parts: this one is the same for all clients and, with thousands of
-    /// labels, worth sharing.
-    var lineHead: [UInt8] {
-        var writer = JSONWriter(capacity: 256 + labels.count * 24)
-        writer.beginObject()
-        writer.member("type", "hello")
-        writer.member("protocol", HelloInformation.protocolVersion)
-        writer.member("version", version)
-        writer.member("model", model)
-        writer.member("labels", JSONValue.strings(labels))
-        writer.member("sources", JSONValue.strings(sources))
-        return writer.bytes
-    }
-
-    /// The rest of the line.
+    /// The first line of each connection.
     ///
     /// - Parameter sequence: The last number given out; messages that follow have higher ones.
-    static func lineTail(sequence: Int64) -> [UInt8] {
-        Array(",\"seq\":\(sequence)}\n".utf8)
+    func line(sequence: Int64) -> [UInt8] {
+        let value: JSONValue = [
+            "type": "hello", "protocol": .integer(HelloInformation.protocolVersion), "version": .string(version),
+            "model": .string(model), "labels": .strings(labels), "sources": .strings(sources),
+            "seq": .integer(sequence),
+        ]
+        return value.line
     }
 }
 
@@ -68,9 +59,9 @@ package struct LabelSummary: Sendable, Equatable {
     var json: JSONValue {
         [
             "label": .string(label), "prompts": .strings(prompts), "group": group.map { .string($0) } ?? .null,
-            "threshold": threshold.map { .decimal($0) } ?? .null,
-            "cooldown": cooldown.map { .decimal($0) } ?? .null,
-            "minimum_length": minimumLength.map { .decimal($0) } ?? .null,
+            "threshold": .decimal(threshold),
+            "cooldown": .decimal(cooldown),
+            "minimum_length": .decimal(minimumLength),
         ]
     }
 }

@@ -1,5 +1,6 @@
 import Logging
 import NIOCore
+import Synchronization
 
 /// All clients, on the event loop: spreads messages, answers what concerns more than one client, watches for stalls.
 ///
@@ -12,9 +13,7 @@ final class Hub {
     private let eventLoop: any EventLoop
     private var clients: [Int: ClientHandler] = [:]
     private var lastClientNumber = 0
-    private var isTopWanted = false
     private var timer: RepeatedTask?
-    private var helloHead: (information: HelloInformation, line: ByteBuffer)?
     private var emptied: EventLoopPromise<Void>?
     var counters = Counters()
     /// The number of the last message that has come here. A client that comes now gets those after it; numbers given to
@@ -75,17 +74,14 @@ final class Hub {
 
     func remove(_ number: Int) {
         guard clients.removeValue(forKey: number) != nil else { return }
+        updateWantsTop()
         logger.debug("client gone", metadata: ["client": "\(number)", "clients": "\(clients.count)"])
-        updateTopDemand()
         if clients.isEmpty { emptied?.succeed() }
     }
 
-    /// A client came to want `top` messages, or no longer does.
-    func updateTopDemand() {
-        let isWanted = clients.values.contains(where: \.wantsTop)
-        guard isWanted != isTopWanted else { return }
-        isTopWanted = isWanted
-        providers.topWanted(isWanted)
+    /// To be called when some client's wish for `top` may have changed.
+    func updateWantsTop() {
+        mailbox.wantsTop.store(clients.values.contains(where: \.wantsTop), ordering: .relaxed)
     }
 
     // MARK: Messages
@@ -125,14 +121,9 @@ final class Hub {
 
     // MARK: Replies
 
-    /// The line that a new client gets first, in two parts.
-    func hello() -> [ByteBuffer] {
-        let information = providers.hello()
-        if helloHead?.information != information {
-            helloHead = (information, ByteBuffer(bytes: information.lineHead))
-        }
-        let tail = ByteBuffer(bytes: HelloInformation.lineTail(sequence: lastSequence))
-        return [helloHead?.line ?? ByteBuffer(), tail]
+    /// The line that a new client gets first.
+    func hello() -> [UInt8] {
+        providers.hello().line(sequence: lastSequence)
     }
 
     func status(for client: ClientHandler, withConnections: Bool) -> JSONValue {

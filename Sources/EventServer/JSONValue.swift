@@ -1,6 +1,7 @@
-/// A JSON value whose objects keep the order of their members and whose numbers keep their text.
+/// A JSON value, read from requests or composed for clients.
 ///
-/// Used for requests (an `id` is echoed exactly as it was written) and for replies composed by the daemon (`status`).
+/// Objects are written with their members in the given order, which no general encoder promises; members that were read
+/// come in the order of their names.
 package enum JSONValue: Sendable, Equatable {
     package struct Member: Sendable, Equatable {
         package var name: String
@@ -14,21 +15,26 @@ package enum JSONValue: Sendable, Equatable {
 
     case null
     case boolean(Bool)
-    /// The text of a valid JSON number.
-    case number(String)
+    case integer(Int64)
+    /// Written as `null` if it is not finite: JSON has no NaN.
+    case number(Double)
     case string(String)
     case array([JSONValue])
     case object([Member])
 
     package static func integer(_ value: some BinaryInteger) -> JSONValue {
-        .number(String(value))
+        .integer(Int64(clamping: value))
     }
 
-    /// - Parameter places: Digits kept after the point.
-    /// - Returns: `null` for a value that is not finite: JSON has no NaN.
-    package static func decimal(_ value: Double, places: Int = 6) -> JSONValue {
-        guard value.isFinite else { return .null }
-        return .number(value.rounded(toPlaces: places).description)
+    /// - Parameters:
+    ///   - value: Nil gives `null`.
+    ///   - places: Digits kept after the point.
+    package static func decimal(_ value: Double?, places: Int = 6) -> JSONValue {
+        guard let value else { return .null }
+        var scale = 1.0
+        for _ in 0..<places { scale *= 10 }
+        let scaled = (value * scale).rounded()
+        return .number(scaled.isFinite ? scaled / scale : value)
     }
 
     package static func strings(_ values: some Sequence<String>) -> JSONValue {
@@ -46,27 +52,11 @@ package enum JSONValue: Sendable, Equatable {
         switch self {
         case .null: "null"
         case .boolean: "a boolean"
-        case .number: "a number"
+        case .integer, .number: "a number"
         case .string: "a string"
         case .array: "an array"
         case .object: "an object"
         }
-    }
-
-    package var stringValue: String? {
-        if case .string(let value) = self { value } else { nil }
-    }
-
-    package var doubleValue: Double? {
-        if case .number(let text) = self { Double(text) } else { nil }
-    }
-
-    package var integerValue: Int64? {
-        if case .number(let text) = self { Int64(text) } else { nil }
-    }
-
-    package var arrayValue: [JSONValue]? {
-        if case .array(let values) = self { values } else { nil }
     }
 }
 
@@ -81,14 +71,4 @@ extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Ex
         self = .object(elements.map { Member($0.0, $0.1) })
     }
     package init(nilLiteral: ()) { self = .null }
-}
-
-extension Double {
-    /// Rounded to so many decimal places; values too large to have any are returned as they are.
-    func rounded(toPlaces places: Int) -> Double {
-        var scale = 1.0
-        for _ in 0..<places { scale *= 10 }
-        let scaled = (self * scale).rounded()
-        return scaled.isFinite ? scaled / scale : self
-    }
 }

@@ -1,6 +1,9 @@
+import NIOConcurrencyHelpers
+import NIOCore
 import Synchronization
 
-/// Hands messages from any thread to the event loop: numbers them, never waits, never grows beyond its limit.
+/// Hands messages from any thread to the event loop: numbers them, never waits, never grows beyond its limit. In the
+/// other direction it tells whether `top` is wanted.
 final class Mailbox: Sendable {
     struct Entry: Sendable {
         var message: ServerMessage
@@ -13,73 +16,64 @@ final class Mailbox: Sendable {
         /// Numbered messages dropped before the entries because the event loop was behind.
         var droppedCount = 0
         var firstDroppedSequence: Int64 = 0
-        var entries: [Entry] = []
+        var entries = CircularBuffer<Entry>()
     }
 
     private struct State {
         var lastSequence: Int64
         var isOpen = false
-        /// Ring of waiting entries: `contents.entries` with its oldest at `head` once it is full.
         var contents = Contents()
-        var head = 0
     }
 
     let limit: Int
-    private let state: Mutex<State>
+    /// Not a `Mutex`: Thread Sanitizer does not see that one.
+    private let state: NIOLockedValueBox<State>
+    /// Written by the event loop, read by any thread.
+    let wantsTop = Atomic(false)
 
     init(limit: Int, firstSequence: Int64) {
         precondition(limit > 0)
         self.limit = limit
-        state = Mutex(State(lastSequence: firstSequence - 1))
+        state = NIOLockedValueBox(State(lastSequence: firstSequence - 1))
     }
 
-    var lastSequence: Int64 { state.withLock { $0.lastSequence } }
+    var lastSequence: Int64 { state.withLockedValue { $0.lastSequence } }
 
     /// - Returns: The number last given out: what has it or a lower one is in nobody's contents.
     func open() -> Int64 {
-        state.withLock { state in
+        state.withLockedValue { state in
             state.isOpen = true
             return state.lastSequence
         }
     }
 
-    func close() { state.withLock { $0.isOpen = false } }
+    func close() { state.withLockedValue { $0.isOpen = false } }
 
     /// Numbers the message and leaves it for the event loop; while the mailbox is closed there is nobody to get it.
     ///
     /// - Returns: The number, and whether the event loop must be told: it has not been since it last took the contents.
     func put(_ message: ServerMessage) -> (sequence: Int64?, mustNotify: Bool) {
-        state.withLock { state in
+        state.withLockedValue { state in
             var sequence: Int64?
             if message.isSequenced {
                 state.lastSequence += 1
                 sequence = state.lastSequence
             }
             guard state.isOpen else { return (sequence, false) }
-            let entry = Entry(message: message, sequence: sequence)
-            guard state.contents.entries.count >= limit else {
-                state.contents.entries.append(entry)
-                return (sequence, state.contents.entries.count == 1)
-            }
-            if let dropped = state.contents.entries[state.head].sequence {
+            let isFull = state.contents.entries.count >= limit
+            if isFull, let dropped = state.contents.entries.popFirst()?.sequence {
                 if state.contents.droppedCount == 0 { state.contents.firstDroppedSequence = dropped }
                 state.contents.droppedCount += 1
             }
-            state.contents.entries[state.head] = entry
-            state.head = (state.head + 1) % limit
-            return (sequence, false)
+            state.contents.entries.append(Entry(message: message, sequence: sequence))
+            return (sequence, state.contents.entries.count == 1 && !isFull)
         }
     }
 
     func take() -> Contents {
-        state.withLock { state in
-            var contents = state.contents
-            if state.head > 0 {
-                contents.entries = Array(contents.entries[state.head...] + contents.entries[..<state.head])
-            }
-            state.contents = Contents()
-            state.head = 0
-            return contents
+        state.withLockedValue { state in
+            defer { state.contents = Contents() }
+            return state.contents
         }
     }
 }

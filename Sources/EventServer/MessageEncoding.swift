@@ -2,73 +2,71 @@ extension ServerMessage {
     /// The message as one line of JSON with its newline.
     ///
     /// - Parameters:
-    ///   - sequence: The message's number; nil leaves `seq` out (files have no stream).
+    ///   - sequence: The message's number; nil leaves `seq` out.
     ///   - topCount: How many labels of `top` are written at most.
-    package func line(sequence: Int64?, topCount: Int = .max) -> [UInt8] {
-        var writer = JSONWriter()
-        writer.beginObject()
-        writer.member("type", type.rawValue)
-        if let sequence { writer.member("seq", sequence) }
+    func line(sequence: Int64?, topCount: Int = .max) -> [UInt8] {
+        var members: [JSONValue.Member] = [.init("type", .string(type.rawValue))]
+        if let sequence { members.append(.init("seq", .integer(sequence))) }
         switch self {
-        case .event(let message): message.write(to: &writer, topCount: topCount)
-        case .gap(let message): message.write(to: &writer)
-        case .source(let message): message.write(to: &writer)
-        case .top(let message): message.write(to: &writer, topCount: topCount)
+        case .event(let message): members += message.members(topCount: topCount)
+        case .gap(let message): members += message.members
+        case .source(let message): members += message.members
+        case .top(let message): members += message.members(topCount: topCount)
         }
-        writer.endObject()
-        writer.newline()
-        return writer.bytes
+        return JSONValue.object(members).line
     }
 }
 
 extension EventMessage {
-    /// The event as one line of JSON with its newline, the same as subscribers get: for `earshot detect --jsonl`, where
-    /// there is no `seq`.
-    package func line(sequence: Int64? = nil) -> [UInt8] {
-        ServerMessage.event(self).line(sequence: sequence)
-    }
-
-    fileprivate func write(to writer: inout JSONWriter, topCount: Int) {
-        writer.member("event", event)
-        writer.member("source", source)
-        writer.member("label", label)
-        writer.member("score", score, places: Precision.score)
-        writer.member("onset", onset)
-        writer.member("offset", offset)
-        writer.member("onset_sample", onsetSample)
-        writer.member("duration", duration, places: Precision.seconds)
-        writer.member("level_dbfs", levelDecibels, places: Precision.level)
-        writer.ranking(top.prefix(topCount))
+    fileprivate func members(topCount: Int) -> [JSONValue.Member] {
+        [
+            .init("event", .string(event)),
+            .init("source", .string(source)),
+            .init("label", .string(label)),
+            .init("score", .decimal(score, places: Precision.score)),
+            .init("onset", .string(onset.description)),
+            .init("offset", offset.map { .string($0.description) } ?? .null),
+            .init("onset_sample", .integer(onsetSample)),
+            .init("duration", .decimal(duration, places: Precision.seconds)),
+            .init("level_dbfs", .decimal(levelDecibels, places: Precision.level)),
+            .init("top", .ranking(top.prefix(topCount))),
+        ]
     }
 }
 
 extension GapMessage {
-    fileprivate func write(to writer: inout JSONWriter) {
-        writer.member("source", source)
-        writer.member("from", from)
-        writer.member("to", to)
-        writer.member("from_sample", fromSample)
-        writer.member("duration", duration, places: Precision.seconds)
-        writer.member("reason", reason)
+    fileprivate var members: [JSONValue.Member] {
+        [
+            .init("source", .string(source)),
+            .init("from", .string(from.description)),
+            .init("to", .string(to.description)),
+            .init("from_sample", .integer(fromSample)),
+            .init("duration", .decimal(duration, places: Precision.seconds)),
+            .init("reason", .string(reason)),
+        ]
     }
 }
 
 extension SourceMessage {
-    fileprivate func write(to writer: inout JSONWriter) {
-        writer.member("source", source)
-        writer.member("state", state.rawValue)
-        writer.member("time", time)
-        if let reason { writer.member("reason", reason) } else { writer.member("reason", JSONValue.null) }
+    fileprivate var members: [JSONValue.Member] {
+        [
+            .init("source", .string(source)),
+            .init("state", .string(state.rawValue)),
+            .init("time", .string(time.description)),
+            .init("reason", reason.map { .string($0) } ?? .null),
+        ]
     }
 }
 
 extension TopMessage {
-    fileprivate func write(to writer: inout JSONWriter, topCount: Int) {
-        writer.member("source", source)
-        writer.member("time", time)
-        writer.member("sample", sample)
-        writer.member("level_dbfs", levelDecibels, places: Precision.level)
-        writer.ranking(top.prefix(topCount))
+    fileprivate func members(topCount: Int) -> [JSONValue.Member] {
+        [
+            .init("source", .string(source)),
+            .init("time", .string(time.description)),
+            .init("sample", .integer(sample)),
+            .init("level_dbfs", .decimal(levelDecibels, places: Precision.level)),
+            .init("top", .ranking(top.prefix(topCount))),
+        ]
     }
 }
 
@@ -80,14 +78,8 @@ struct LaggedMessage: Sendable, Equatable {
     var resume: Int64
 
     var line: [UInt8] {
-        var writer = JSONWriter(capacity: 64)
-        writer.beginObject()
-        writer.member("type", "lagged")
-        writer.member("missed", missed)
-        writer.member("resume", resume)
-        writer.endObject()
-        writer.newline()
-        return writer.bytes
+        let value: JSONValue = ["type": "lagged", "missed": .integer(missed), "resume": .integer(resume)]
+        return value.line
     }
 }
 
@@ -98,16 +90,9 @@ private enum Precision {
     static let level = 1
 }
 
-extension JSONWriter {
-    fileprivate mutating func ranking(_ labels: ArraySlice<RankedLabel>) {
-        name("top")
-        beginArray()
-        for ranked in labels {
-            beginObject()
-            member("label", ranked.label)
-            member("score", ranked.score, places: Precision.score)
-            endObject()
-        }
-        endArray()
+extension JSONValue {
+    fileprivate static func ranking(_ labels: ArraySlice<RankedLabel>) -> JSONValue {
+        .array(
+            labels.map { ["label": .string($0.label), "score": .decimal($0.score, places: Precision.score)] })
     }
 }

@@ -21,11 +21,10 @@ struct Request: Sendable, Equatable {
         guard String(validating: line, as: UTF8.self) != nil else {
             throw RequestError(.invalidUTF8, "the line is not valid UTF-8")
         }
-        let value: JSONValue
-        do {
-            value = try JSONParser.parse(line)
-        } catch {
-            throw RequestError(.parseError, "not JSON: \(error)")
+        guard let value = try? JSONValue(text: line) else {
+            throw RequestError(
+                .parseError,
+                "the line cannot be read as JSON; a request looks like {\"id\":1,\"method\":\"ping\"}")
         }
         guard case .object(let members) = value else {
             throw RequestError(.invalidRequest, "a request is a JSON object, not \(value.kind)")
@@ -52,7 +51,7 @@ struct Request: Sendable, Equatable {
             switch member.name {
             case "id", "jsonrpc": break
             case "method":
-                guard let text = member.value.stringValue else {
+                guard case .string(let text) = member.value else {
                     throw RequestError(.invalidRequest, "method must be a string, not \(member.value.kind)", "method")
                 }
                 name = text
@@ -120,7 +119,7 @@ private struct Parameters {
 
     func integer(_ name: String, in range: ClosedRange<Int>) throws(RequestError) -> Int? {
         guard let value = value(name) else { return nil }
-        guard let result = value.integerValue, let count = Int(exactly: result), range.contains(count) else {
+        guard case .integer(let result) = value, let count = Int(exactly: result), range.contains(count) else {
             throw mismatch(name, "a whole number from \(range.lowerBound) to \(range.upperBound)", value)
         }
         return count
@@ -128,10 +127,10 @@ private struct Parameters {
 
     func strings(_ name: String) throws(RequestError) -> [String]? {
         guard let value = value(name) else { return nil }
-        guard let values = value.arrayValue else { throw mismatch(name, "a list of strings", value) }
+        guard case .array(let values) = value else { throw mismatch(name, "a list of strings", value) }
         var strings: [String] = []
         for (index, value) in values.enumerated() {
-            guard let string = value.stringValue else { throw mismatch("\(name)[\(index)]", "a string", value) }
+            guard case .string(let string) = value else { throw mismatch("\(name)[\(index)]", "a string", value) }
             strings.append(string)
         }
         return strings
@@ -149,10 +148,11 @@ private struct Parameters {
         }
         var filter = SubscriptionFilter(labels: try globs("labels"), sources: try globs("sources"))
         if let value = value("min_score") {
-            guard let score = value.doubleValue, score.isFinite else {
-                throw mismatch("min_score", "a number", value)
+            switch value {
+            case .integer(let score): filter.minimumScore = Double(score)
+            case .number(let score): filter.minimumScore = score
+            default: throw mismatch("min_score", "a number", value)
             }
-            filter.minimumScore = score
         }
         if let names = try strings("types") {
             filter.types = []
@@ -170,7 +170,8 @@ private struct Parameters {
     private func mismatch(_ name: String, _ expected: String, _ value: JSONValue) -> RequestError {
         let given =
             switch value {
-            case .number(let text): text
+            case .integer(let number): "\(number)"
+            case .number(let number): "\(number)"
             case .string(let text): "\"\(text.prefix(40))\""
             default: value.kind
             }

@@ -32,26 +32,28 @@ package struct SubscriptionFilter: Sendable, Equatable {
 
     /// Whether one message passes, by itself.
     package func matches(_ message: ServerMessage) -> Bool {
+        guard matchesButForScore(message) else { return false }
+        guard case .event(let event) = message, let minimumScore else { return true }
+        return event.score >= minimumScore
+    }
+
+    fileprivate func matchesButForScore(_ message: ServerMessage) -> Bool {
         guard types.contains(message.type) else { return false }
         if let sources, !sources.contains(where: { $0.matches(message.source) }) { return false }
-        guard case .event(let event) = message else { return true }
-        if let minimumScore, !(event.score >= minimumScore) { return false }
-        if let labels, !labels.contains(where: { $0.matches(event.label) }) { return false }
-        return true
+        guard case .event(let event) = message, let labels else { return true }
+        return labels.contains { $0.matches(event.label) }
     }
 }
 
-/// A filter at work: remembers what names it has judged, and which events it has let in.
+/// A filter at work: remembers which events it has let in.
 ///
 /// An event whose onset was sent is followed to its offset, whatever its later scores: no client waits for an end that
 /// was filtered out.
 struct Subscription {
     let filter: SubscriptionFilter
-    private var labelVerdicts: [String: Bool] = [:]
-    private var sourceVerdicts: [String: Bool] = [:]
     private var openEvents: Set<String> = []
 
-    /// Names and events remembered at most; beyond it is forgotten all (it only saves work).
+    /// Events remembered at most, should offsets never come; beyond it is forgotten all.
     private static let memory = 16_384
 
     init(_ filter: SubscriptionFilter) {
@@ -59,13 +61,9 @@ struct Subscription {
     }
 
     mutating func admits(_ message: ServerMessage) -> Bool {
-        guard filter.types.contains(message.type) else { return false }
-        guard Subscription.verdict(on: message.source, patterns: filter.sources, &sourceVerdicts) else { return false }
-        guard case .event(let event) = message else { return true }
-        guard Subscription.verdict(on: event.label, patterns: filter.labels, &labelVerdicts) else { return false }
-        guard let minimumScore = filter.minimumScore else { return true }
+        guard case .event(let event) = message, filter.minimumScore != nil else { return filter.matches(message) }
         let isOpen = openEvents.contains(event.event)
-        guard isOpen || event.score >= minimumScore else { return false }
+        guard isOpen ? filter.matchesButForScore(message) : filter.matches(message) else { return false }
         if event.kind == .offset {
             openEvents.remove(event.event)
         } else if !isOpen {
@@ -73,14 +71,5 @@ struct Subscription {
             openEvents.insert(event.event)
         }
         return true
-    }
-
-    private static func verdict(on name: String, patterns: [Glob]?, _ verdicts: inout [String: Bool]) -> Bool {
-        guard let patterns else { return true }
-        if let verdict = verdicts[name] { return verdict }
-        if verdicts.count >= memory { verdicts.removeAll() }
-        let verdict = patterns.contains { $0.matches(name) }
-        verdicts[name] = verdict
-        return verdict
     }
 }

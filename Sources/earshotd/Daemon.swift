@@ -67,12 +67,7 @@ final class Daemon: Sendable {
             providers: .init(
                 hello: { shared.daemon.withLock { $0 }?.hello ?? HelloInformation(version: earshotVersion, model: "", labels: [], sources: []) },
                 status: { shared.daemon.withLock { $0 }?.status ?? .object([]) },
-                labels: { shared.daemon.withLock { $0 }?.labelSummaries ?? [] },
-                topWanted: { wanted in
-                    for listener in shared.daemon.withLock({ $0 })?.listeners ?? [] {
-                        listener.reportsTop.store(wanted, ordering: .relaxed)
-                    }
-                }),
+                labels: { shared.daemon.withLock { $0 }?.labelSummaries ?? [] }),
             logger: logger)
         let prefix = String(UInt64(Date().timeIntervalSince1970 * 1000), radix: 36)
         self.server = server
@@ -81,7 +76,7 @@ final class Daemon: Sendable {
                 try .init(
                     source, configuration: configuration, detection: detection, model: model,
                     standardInputRate: standardInputRate),
-                model: model, labels: labels[source.name]
+                model: model, labels: labels[source.name], wantsTop: { server.wantsTop }
             ) { report in
                 report.log(with: logger)
                 if let message = report.message(eventPrefix: prefix) { server.publish(message) }

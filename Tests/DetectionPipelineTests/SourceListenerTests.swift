@@ -61,7 +61,7 @@ private final class Reports: Sendable {
         let input = AudioInput.Configuration(source: source, modelSampleRate: model.sampleRate, pacing: pacing)
         return SourceListener(
             .init(name: "test", input: input, detection: try DetectionSettings(model)), model: model,
-            labels: try Fixture.labels(["dog"]), report: reports.take)
+            labels: try Fixture.labels(["dog"]), wantsTop: { true }, report: reports.take)
     }
 
     private func withFile(_ samples: [Float], _ body: (SourceSpecification) async throws -> Void) async throws {
@@ -153,7 +153,6 @@ private final class Reports: Sendable {
         let reports = Reports()
         try await withFile(noise(seconds: 120)) { source in
             let listener = try listener(source, reports, pacing: .realtime)
-            listener.reportsTop.store(true, ordering: .relaxed)
             try listener.start()
             #expect(await reports.wait { if case .event(let event) = $0 { event.label == "dog" } else { false } })
             listener.replace(

@@ -66,6 +66,33 @@ import Testing
         }
     }
 
+    @Test func topIsWantedWhileSomeClientAsks() async throws {
+        try await Fixture.withServer { server, path in
+            let one = try Fixture.client(path)
+            let other = try Fixture.client(path)
+            let leaving = try Fixture.client(path)
+            func ask(_ client: TestClient, _ request: String) throws -> Bool {
+                _ = try client.result(request)
+                return server.wantsTop
+            }
+            #expect(!server.wantsTop)
+            #expect(try ask(one, #"{"method":"top"}"#))
+            #expect(try ask(other, #"{"method":"subscribe","params":{"types":["top","onset"]}}"#))
+            #expect(try ask(one, #"{"method":"top","params":{"k":0}}"#))
+            #expect(try !ask(other, #"{"method":"subscribe"}"#))
+            #expect(try ask(one, #"{"method":"top"}"#))
+            #expect(try !ask(one, #"{"method":"unsubscribe"}"#))
+            #expect(try ask(leaving, #"{"method":"top","params":{"sources":["elsewhere"]}}"#))
+            leaving.close()
+            // The server learns of it by itself; each request gives it a turn of its loop to do so.
+            for _ in 0..<10_000 where server.wantsTop { _ = try one.result(#"{"method":"ping"}"#) }
+            #expect(!server.wantsTop)
+            #expect(try ask(one, #"{"method":"top"}"#))
+            await server.stop()
+            #expect(!server.wantsTop)
+        }
+    }
+
     @Test(arguments: [
         ("", "", true), ("", "a", false), ("*", "", true), ("*", "anything", true), ("dog*", "dog", true),
         ("dog*", "dog bark", true), ("dog*", "a dog", false), ("*dog", "a dog", true), ("*o*o*", "foo bor", true),

@@ -64,11 +64,10 @@ package final class SourceListener: Sendable {
     private let model: DetectionModel
     private let initialLabels: CompiledLabels
     private let report: @Sendable (SourceReport) -> Void
+    private let wantsTop: @Sendable () -> Bool
     private let shared = Mutex(Shared())
     private let hasPending = Atomic(false)
     private let isStopping = Atomic(false)
-    /// Whether the live ranking is reported with each step.
-    package let reportsTop = Atomic(false)
     private let turns = Atomic(0)
     private let processedSamples = Atomic(0)
     private let gapCount = Atomic(0)
@@ -77,15 +76,17 @@ package final class SourceListener: Sendable {
     private let levelBits = Atomic(Float(-200).bitPattern)
 
     /// - Parameters:
+    ///   - wantsTop: Whether the live ranking is to be reported with each step; asked before each piece of audio.
     ///   - report: Called on the inference thread, in order; must not block.
     package init(
         _ configuration: Configuration, model: DetectionModel, labels: CompiledLabels,
-        report: @escaping @Sendable (SourceReport) -> Void
+        wantsTop: @escaping @Sendable () -> Bool = { false }, report: @escaping @Sendable (SourceReport) -> Void
     ) {
         self.configuration = configuration
         self.model = model
         initialLabels = labels
         self.report = report
+        self.wantsTop = wantsTop
     }
 
     /// Starts the inference thread, which opens the source.
@@ -219,7 +220,7 @@ package final class SourceListener: Sendable {
                     }
                 }
             }
-            detector.reportsTop = reportsTop.load(ordering: .relaxed)
+            detector.reportsTop = wantsTop()
             switch try input.next(into: buffer, timeout: .milliseconds(500)) {
             case .samples(let count):
                 idleSince = nil

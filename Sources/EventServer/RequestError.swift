@@ -30,28 +30,11 @@ struct RequestError: Error, Equatable {
 
     /// `{"id":…,"error":{"code":…,"message":…,"field":…}}`, `field` only where one is at fault.
     var line: [UInt8] {
-        var error: JSONValue = ["code": .string(code.rawValue), "message": .string(message)]
-        if let field, case .object(var members) = error {
-            members.append(JSONValue.Member("field", .string(field)))
-            error = .object(members)
-        }
-        return Reply.line(id: id, "error", error)
-    }
-}
-
-enum Reply {
-    /// `{"id":…,"result":…}`
-    static func line(id: JSONValue, result: JSONValue) -> [UInt8] {
-        line(id: id, "result", result)
-    }
-
-    fileprivate static func line(id: JSONValue, _ name: String, _ value: JSONValue) -> [UInt8] {
-        var writer = JSONWriter()
-        writer.beginObject()
-        writer.member("id", id)
-        writer.member(name, value)
-        writer.endObject()
-        writer.newline()
-        return writer.bytes
+        var members: [JSONValue.Member] = [
+            .init("code", .string(code.rawValue)), JSONValue.Member("message", .string(message)),
+        ]
+        if let field { members.append(.init("field", .string(field))) }
+        let reply: JSONValue = ["id": id, "error": .object(members)]
+        return reply.line
     }
 }

@@ -1,0 +1,105 @@
+import FoundationEssentials
+
+extension JSONValue: Decodable {
+    private struct Name: CodingKey {
+        let stringValue: String
+        var intValue: Int? { nil }
+
+        init(stringValue: String) { self.stringValue = stringValue }
+        init?(intValue: Int) { nil }
+    }
+
+    /// Arrays and objects may nest this deep: text comes from strangers, and the stack is limited.
+    private static let maximumDepth = 32
+
+    /// - Parameter text: JSON in UTF-8.
+    /// - Throws: `DecodingError`, also for deeper nesting and for a number that is too large for a `Double`.
+    init(text: [UInt8]) throws {
+        // With the space: the decoder traps on a text that ends with the bracket that is one too many for it (the 513th).
+        self = try JSONDecoder().decode(JSONValue.self, from: Data(text + [UInt8(ascii: " ")]))
+    }
+
+    package init(from decoder: any Decoder) throws {
+        guard decoder.codingPath.count <= JSONValue.maximumDepth else {
+            throw DecodingError.dataCorrupted(.init(codingPath: [], debugDescription: "nested too deep"))
+        }
+        if let object = try? decoder.container(keyedBy: Name.self) {
+            let names = object.allKeys.sorted { $0.stringValue < $1.stringValue }
+            self = .object(try names.map { Member($0.stringValue, try object.decode(JSONValue.self, forKey: $0)) })
+        } else if var array = try? decoder.unkeyedContainer() {
+            var values: [JSONValue] = []
+            while !array.isAtEnd { values.append(try array.decode(JSONValue.self)) }
+            self = .array(values)
+        } else {
+            let scalar = try decoder.singleValueContainer()
+            if scalar.decodeNil() {
+                self = .null
+            } else if let value = try? scalar.decode(Bool.self) {
+                self = .boolean(value)
+            } else if let value = try? scalar.decode(Int64.self) {
+                self = .integer(value)
+            } else if let value = try? scalar.decode(Double.self) {
+                self = .number(value)
+            } else {
+                self = .string(try scalar.decode(String.self))
+            }
+        }
+    }
+}
+
+extension JSONValue {
+    /// The value as one line of JSON with its newline.
+    ///
+    /// Hand-written for the order of members, and about three times faster than `JSONEncoder`.
+    var line: [UInt8] {
+        var text: [UInt8] = []
+        text.reserveCapacity(512)
+        append(to: &text)
+        text.append(UInt8(ascii: "\n"))
+        return text
+    }
+
+    private func append(to text: inout [UInt8]) {
+        switch self {
+        case .null: text += "null".utf8
+        case .boolean(let value): text += (value ? "true" : "false").utf8
+        case .integer(let value): text += value.description.utf8
+        case .number(let value): text += (value.isFinite ? value.description : "null").utf8
+        case .string(let value): JSONValue.append(value, to: &text)
+        case .array(let values):
+            text.append(UInt8(ascii: "["))
+            for (index, value) in values.enumerated() {
+                if index > 0 { text.append(UInt8(ascii: ",")) }
+                value.append(to: &text)
+            }
+            text.append(UInt8(ascii: "]"))
+        case .object(let members):
+            text.append(UInt8(ascii: "{"))
+            for (index, member) in members.enumerated() {
+                if index > 0 { text.append(UInt8(ascii: ",")) }
+                JSONValue.append(member.name, to: &text)
+                text.append(UInt8(ascii: ":"))
+                member.value.append(to: &text)
+            }
+            text.append(UInt8(ascii: "}"))
+        }
+    }
+
+    /// Control characters are escaped, so that a string can never end the line; all else stays UTF-8.
+    private static func append(_ string: String, to text: inout [UInt8]) {
+        text.append(UInt8(ascii: "\""))
+        for byte in string.utf8 {
+            switch byte {
+            case UInt8(ascii: "\""), UInt8(ascii: "\\"):
+                text.append(UInt8(ascii: "\\"))
+                text.append(byte)
+            case 0..<0x20, 0x7F:
+                let digits = String(byte, radix: 16)
+                text += (byte < 0x10 ? "\\u000" : "\\u00").utf8
+                text += digits.utf8
+            default: text.append(byte)
+            }
+        }
+        text.append(UInt8(ascii: "\""))
+    }
+}
