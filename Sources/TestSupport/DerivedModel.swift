@@ -36,7 +36,9 @@ package func sentenceBundle(_ prompts: [String], seed: UInt64 = 7) throws -> [UI
     let size = 384
     var generator = SeededGenerator(seed: seed)
     // About 1/√384, exact in half precision, so that nothing is rounded on the way.
-    let values = (0..<prompts.count * size).map { _ in Bool.random(using: &generator) ? Float(1672) / 32_768 : -1672 / 32_768 }
+    let values = (0..<prompts.count * size).map { _ in
+        Bool.random(using: &generator) ? Float(1672) / 32_768 : -1672 / 32_768
+    }
     // The checksum that the product expects: FNV-1a over 32-bit words with MurmurHash3's finaliser.
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
     for value in values { hash = (hash ^ UInt64(value.bitPattern)) &* 0x100_0000_01B3 }
@@ -53,7 +55,8 @@ package func sentenceBundle(_ prompts: [String], seed: UInt64 = 7) throws -> [UI
         "dtype": "F32", "shape": [prompts.count, size], "data_offsets": [0, 4 * values.count],
     ]
     var header = try JSONSerialization.data(
-        withJSONObject: ["__metadata__": metadata, "embeddings": tensor], options: [.sortedKeys, .withoutEscapingSlashes])
+        withJSONObject: ["__metadata__": metadata, "embeddings": tensor],
+        options: [.sortedKeys, .withoutEscapingSlashes])
     header.append(contentsOf: repeatElement(UInt8(ascii: " "), count: -header.count & 7))
     var bytes: [UInt8] = []
     for value in values { withUnsafeBytes(of: value.bitPattern.littleEndian) { bytes.append(contentsOf: $0) } }

@@ -81,7 +81,8 @@ import Testing
             Array(actual.standardised[from...]), Array(expected.standardised[from...]), absolute: 1e-3, relative: 1e-4,
             name: "standardised scores")
         #expect(standardised.holds, "\(standardised)")
-        let shares = compare(Array(actual.shares[from...]), Array(expected.shares[from...]), absolute: 1e-2, name: "shares")
+        let shares = compare(
+            Array(actual.shares[from...]), Array(expected.shares[from...]), absolute: 1e-2, name: "shares")
         #expect(shares.holds, "\(shares)")
     }
 }

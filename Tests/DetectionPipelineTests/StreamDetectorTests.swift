@@ -26,7 +26,8 @@ import Testing
         ("digital silence", silence(seconds: 12)), ("a constant", [Float](repeating: -0.3, count: 300_001)),
         ("full scale", [Float](repeating: 1, count: 300_000)),
         ("the last bit of 16-bit audio", (0..<300_000).map { Float($0 % 2) / 32_768 }),
-        ("noise at -95 dBFS", noise(seconds: 12, amplitude: 3e-5)), ("subnormals", noise(seconds: 12, amplitude: .leastNormalMagnitude)),
+        ("noise at -95 dBFS", noise(seconds: 12, amplitude: 3e-5)),
+        ("subnormals", noise(seconds: 12, amplitude: .leastNormalMagnitude)),
         ("nothing at all", []), ("one sample", [0.5]), ("NaN", [Float](repeating: .nan, count: 100_000)),
     ]
 
@@ -75,7 +76,8 @@ import Testing
         let after = detector.events(noise(seconds: 4, seed: 2)) + detector.finished()
         expectPairs(after)
         #expect(after.count == 2)
-        #expect(after.allSatisfy { $0.onsetSample >= 14 * 32_000 }, "no event begins before the audio went on: \(after)")
+        #expect(
+            after.allSatisfy { $0.onsetSample >= 14 * 32_000 }, "no event begins before the audio went on: \(after)")
         #expect(after.last!.offsetSample! <= 18 * 32_000)
         #expect((events + after).allSatisfy { $0.score.isFinite })
         #expect(detector.clock == 18 * 32_000)
@@ -114,13 +116,16 @@ import Testing
         #expect(events.allSatisfy { ["rain", "siren"].contains($0.label) && $0.number >= 1 })
         #expect(events.first.map { $0.onsetSample < 5 * 32_000 } == true, "\(events)")
         let rest = detector.finished()
-        #expect((events + rest).filter { $0.kind == .onset }.count == (events + rest).filter { $0.kind == .offset }.count)
+        #expect(
+            (events + rest).filter { $0.kind == .onset }.count == (events + rest).filter { $0.kind == .offset }.count)
     }
 
     @Test func labelsHaveTheirOwnThresholds() throws {
         let model = try Fixture.model()
         // The shares of two labels sum to 1: of one with an impossible threshold there is never an event.
-        let labels = try Fixture.compile([Fixture.entry("dog", threshold: 1.5), Fixture.entry("rain", threshold: 1e-30)])
+        let labels = try Fixture.compile([
+            Fixture.entry("dog", threshold: 1.5), Fixture.entry("rain", threshold: 1e-30),
+        ])
         var detector = try StreamDetector(model, labels: labels, settings: DetectionSettings(model))
         let events = detector.events(noise(seconds: 5)) + detector.finished()
         #expect(events.map(\.label) == ["rain", "rain"])

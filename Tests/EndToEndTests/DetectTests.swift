@@ -49,7 +49,8 @@ import Testing
             "detect", arguments: ["--labels", labels, "--jsonl", "-"], input: rawSamples(Self.recording))
         #expect(fromInput.exit == .status(0))
         #expect(!fromFile.output.isEmpty)
-        #expect(fromInput.output.map { $0.replacing(#""source":"-""#, with: #""source":"\#(file)""#) } == fromFile.output)
+        #expect(
+            fromInput.output.map { $0.replacing(#""source":"-""#, with: #""source":"\#(file)""#) } == fromFile.output)
     }
 
     @Test(arguments: [16_000, 44_100]) func resamplesStandardInput(rate: Int) async throws {

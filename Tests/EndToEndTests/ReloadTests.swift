@@ -57,7 +57,8 @@ import Testing
 
     @Test func configurationIsReadAgain() async throws {
         let place = try Workplace()
-        let recording = try place.folder.write("long.wav", waveFile(noise(seconds: 240, sampleRate: 8000), sampleRate: 8000))
+        let recording = try place.folder.write(
+            "long.wav", waveFile(noise(seconds: 240, sampleRate: 8000), sampleRate: 8000))
         func configure(_ labels: String) throws -> String {
             try place.folder.write(
                 "earshot.yaml",

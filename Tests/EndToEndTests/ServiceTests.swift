@@ -28,7 +28,8 @@ import Testing
         let place = try Workplace()
         let labels = try place.labelFile("dog")
         let file = try place.folder.write("precious", "text")
-        let outcome = try await run("earshotd", place.options + ["--source", "-", "--labels", labels, "--socket", file])
+        let outcome = try await run(
+            "earshotd", place.options + ["--source", "-", "--labels", labels, "--socket", file])
         #expect(outcome.exit == .status(1), "\(outcome)")
         #expect(outcome.errors.last?.contains("precious exists and is not a socket") == true, "\(outcome)")
         #expect(try String(contentsOfFile: file, encoding: .utf8) == "text")
@@ -38,7 +39,8 @@ import Testing
         let place = try Workplace()
         func start(_ text: String) async throws -> Outcome {
             let file = try place.folder.write("earshot.yaml", text)
-            return try await run("earshotd", place.options + ["--config", file, "--socket", place.folder.file("e.sock")])
+            return try await run(
+                "earshotd", place.options + ["--config", file, "--socket", place.folder.file("e.sock")])
         }
         let file = place.folder.file("earshot.yaml")
         for (text, line, word) in [
@@ -103,7 +105,8 @@ import Testing
             }
             """)
         let daemon = try await TestDaemon(
-            place, ["--source", "alsa:microphone", "--labels", labels], environment: ["ALSA_CONFIG_PATH": configuration])
+            place, ["--source", "alsa:microphone", "--labels", labels], environment: ["ALSA_CONFIG_PATH": configuration]
+        )
         let (client, _) = try await daemon.subscriber()
         let onset = try await client.message("onset")
         #expect(onset["label"] == "dog")
@@ -143,7 +146,8 @@ import Testing
         let labels = try place.labelFile("dog")
         let daemon = try await TestDaemon(place, ["--source", "-", "--labels", labels, "--once"], hasInput: true)
         let watch = try Program("earshot", ["watch", "--socket", daemon.socket])
-        let filtered = try Program("earshot", ["watch", "--jsonl", "--label", "c*", "--top", "--socket", daemon.socket])
+        let filtered = try Program(
+            "earshot", ["watch", "--jsonl", "--label", "c*", "--top", "--socket", daemon.socket])
         let hello = try await watch.output.next()
         #expect(hello?.text == "connected: model earshot-mn04, 1 labels, sources source")
         _ = try await filtered.output.first("reply to top") { $0.text.contains(#""id":2"#) }

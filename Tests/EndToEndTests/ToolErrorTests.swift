@@ -35,7 +35,8 @@ import Testing
         expect(try await detect(folder.file("no.wav")), saying: "no.wav: no such file")
         expect(try await detect(folder.path), saying: folder.path, "is a directory")
         expect(try await detect(try folder.write("empty.wav", [UInt8]())), saying: "empty.wav: is empty")
-        expect(try await detect(try folder.write("text.wav", "This is no sound.")), saying: "text.wav: not a sound file")
+        expect(
+            try await detect(try folder.write("text.wav", "This is no sound.")), saying: "text.wav: not a sound file")
         expect(try await detect(try folder.write("none.wav", waveFile([]))), saying: "none.wav")
         let demo = try #require(checkoutPath("Tests/Fixtures/demo.flac"))
         var damaged = try [UInt8](Data(contentsOf: URL(fileURLWithPath: demo)).prefix(60_000))
@@ -126,7 +127,10 @@ import Testing
         func detect(_ model: String) async throws -> Outcome {
             try await run(
                 "earshot",
-                ["detect", "--labels", labels, "--model", model, "--text-encoder", "/nowhere", "--cache", folder.path, sound])
+                [
+                    "detect", "--labels", labels, "--model", model, "--text-encoder", "/nowhere", "--cache",
+                    folder.path, sound,
+                ])
         }
         expect(try await detect(folder.file("no-model")), saying: "no-model/config.json: cannot be read")
 
@@ -148,7 +152,8 @@ import Testing
         let hostile =
             #"{"features.0.weight":{"dtype":"F16","shape":[9223372036854775807,4],"data_offsets":[0,8]}}"#
         expect(
-            try await detect(try model("hostile", weights: safetensors(header: hostile, data: [0, 0, 0, 0, 0, 0, 0, 0]))),
+            try await detect(
+                try model("hostile", weights: safetensors(header: hostile, data: [0, 0, 0, 0, 0, 0, 0, 0]))),
             saying: "hostile/model.safetensors", "features.0.weight")
         expect(
             try await detect(try model("nothing", weights: safetensors(header: "{}", data: []))),

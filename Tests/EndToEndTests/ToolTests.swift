@@ -27,11 +27,13 @@ import Testing
         for clip in clips {
             try #require(clip.ranking.count == 2)
             #expect(clip.ranking[0].score >= clip.ranking[1].score)
-            #expect(clip.ranking.allSatisfy { ["dog", "siren", "rain"].contains($0.label) && (0...1).contains($0.score) })
+            #expect(
+                clip.ranking.allSatisfy { ["dog", "siren", "rain"].contains($0.label) && (0...1).contains($0.score) })
         }
         // One clip that cannot be read does not keep the others from being ranked.
         let partly = try await place.earshot(
-            "classify", arguments: ["--labels", labels, "--match", match, "--jsonl", files[0], place.folder.file("no.wav")])
+            "classify",
+            arguments: ["--labels", labels, "--match", match, "--jsonl", files[0], place.folder.file("no.wav")])
         #expect(partly.exit == .status(2) && partly.errors.count == 1 && partly.output.count == 1, "\(partly)")
     }
 

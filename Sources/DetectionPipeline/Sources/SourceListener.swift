@@ -1,6 +1,6 @@
 package import AudioCapture
 import Foundation
-package import Synchronization
+import Synchronization
 import Glibc
 import TensorKernels
 

@@ -127,7 +127,9 @@ final class Program: Sendable {
 
     /// How it ended.
     func exit(within limit: Duration = .seconds(60)) async throws -> Exit {
-        guard let exit = try await ending.next(within: limit) else { throw Failure("\(name): its end was taken already") }
+        guard let exit = try await ending.next(within: limit) else {
+            throw Failure("\(name): its end was taken already")
+        }
         return exit
     }
 
