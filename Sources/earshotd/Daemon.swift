@@ -76,7 +76,7 @@ final class Daemon: Sendable {
                 try .init(
                     source, configuration: configuration, detection: detection, model: model,
                     standardInputRate: standardInputRate),
-                model: model, labels: labels[source.name]
+                model: model, labels: labels[source.name], wantsTop: { server.wantsTop }
             ) { report in
                 report.log(with: logger)
                 if let message = report.message(eventPrefix: prefix) { server.publish(message) }

@@ -1,6 +1,6 @@
 package import AudioCapture
 import Foundation
-package import Synchronization
+import Synchronization
 import Glibc
 import TensorKernels
 
@@ -63,12 +63,11 @@ package final class SourceListener: Sendable {
     package let configuration: Configuration
     private let model: DetectionModel
     private let initialLabels: CompiledLabels
+    private let wantsTop: @Sendable () -> Bool
     private let report: @Sendable (SourceReport) -> Void
     private let shared = Mutex(Shared())
     private let hasPending = Atomic(false)
     private let isStopping = Atomic(false)
-    /// Whether the live ranking is reported with each step.
-    package let reportsTop = Atomic(false)
     private let turns = Atomic(0)
     private let processedSamples = Atomic(0)
     private let gapCount = Atomic(0)
@@ -77,11 +76,13 @@ package final class SourceListener: Sendable {
     private let levelBits = Atomic(Float(-200).bitPattern)
 
     /// - Parameters:
+    ///   - wantsTop: Whether each step's ranking is to be reported now; asked on the inference thread, must not block.
     ///   - report: Called on the inference thread, in order; must not block.
     package init(
         _ configuration: Configuration, model: DetectionModel, labels: CompiledLabels,
-        report: @escaping @Sendable (SourceReport) -> Void
+        wantsTop: @escaping @Sendable () -> Bool = { false }, report: @escaping @Sendable (SourceReport) -> Void
     ) {
+        self.wantsTop = wantsTop
         self.configuration = configuration
         self.model = model
         initialLabels = labels
@@ -219,7 +220,7 @@ package final class SourceListener: Sendable {
                     }
                 }
             }
-            detector.reportsTop = reportsTop.load(ordering: .relaxed)
+            detector.reportsTop = wantsTop()
             switch try input.next(into: buffer, timeout: .milliseconds(500)) {
             case .samples(let count):
                 idleSince = nil
