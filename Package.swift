@@ -27,6 +27,7 @@ let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: 
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioLocks = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 let package = Package(
@@ -63,7 +64,7 @@ let package = Package(
         target("EventDetection"),
         target("AudioCapture", ["CALSA", "CSndfile", "CSoxr"]),
         target("Evaluation", ["TensorKernels"]),
-        target("EventServer", [nioCore, nioPosix, logging]),
+        target("EventServer", [nioCore, nioPosix, nioLocks, logging]),
         target("EventClient", [nioCore, nioPosix]),
         target("DaemonConfiguration", [yams]),
 
@@ -100,6 +101,7 @@ let package = Package(
         test("AudioCapture", ["AudioCapture", "CSndfile"]),
         test("Evaluation", ["Evaluation", "TensorKernels"], resources: [.copy("Golden")]),
         test("EventServer", ["EventServer", logging, nioCore]),
+        test("EventClient", ["EventClient", "EventServer", logging, nioCore]),
         test("DaemonConfiguration", ["DaemonConfiguration"]),
         test(
             "DetectionPipeline",

@@ -63,8 +63,8 @@ package final class SourceListener: Sendable {
     package let configuration: Configuration
     private let model: DetectionModel
     private let initialLabels: CompiledLabels
-    private let report: @Sendable (SourceReport) -> Void
     private let wantsTop: @Sendable () -> Bool
+    private let report: @Sendable (SourceReport) -> Void
     private let shared = Mutex(Shared())
     private let hasPending = Atomic(false)
     private let isStopping = Atomic(false)
@@ -76,17 +76,17 @@ package final class SourceListener: Sendable {
     private let levelBits = Atomic(Float(-200).bitPattern)
 
     /// - Parameters:
-    ///   - wantsTop: Whether the live ranking is to be reported with each step; asked before each piece of audio.
+    ///   - wantsTop: Whether each step's ranking is to be reported now; asked on the inference thread, must not block.
     ///   - report: Called on the inference thread, in order; must not block.
     package init(
         _ configuration: Configuration, model: DetectionModel, labels: CompiledLabels,
         wantsTop: @escaping @Sendable () -> Bool = { false }, report: @escaping @Sendable (SourceReport) -> Void
     ) {
+        self.wantsTop = wantsTop
         self.configuration = configuration
         self.model = model
         initialLabels = labels
         self.report = report
-        self.wantsTop = wantsTop
     }
 
     /// Starts the inference thread, which opens the source.

@@ -14,7 +14,7 @@ struct Status: AsyncParsableCommand {
     func run() async throws {
         let path = socket.path
         let isCompact = json
-        try await EventClient.run(socketPath: path, requests: [#"{"id":"status","method":"status"}"#]) { line in
+        let isAnswered = try await EventClient.run(socketPath: path, requests: [#"{"id":"status","method":"status"}"#]) { line in
             guard let reply = try? JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any],
                 reply["id"] as? String == "status"
             else { return true }
@@ -22,8 +22,12 @@ struct Status: AsyncParsableCommand {
             let options: JSONSerialization.WritingOptions =
                 isCompact ? [.sortedKeys, .withoutEscapingSlashes] : [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted]
             let data = try JSONSerialization.data(withJSONObject: result, options: options)
-            FileHandle.standardOutput.write(data + Data("\n".utf8))
+            printLine(data)
             return false
+        }
+        guard isAnswered else {
+            complain("\(path): the daemon closed the connection before it answered")
+            throw ExitCode(1)
         }
     }
 }

@@ -54,7 +54,7 @@ struct EventPrinter: Sendable {
     let printsRaw: Bool
 
     func show(_ line: String) {
-        FileHandle.standardOutput.write(Data(((printsRaw ? line : text(of: line)) + "\n").utf8))
+        printLine(Data((printsRaw ? line : text(of: line)).utf8))
     }
 
     private struct Message: Decodable {
