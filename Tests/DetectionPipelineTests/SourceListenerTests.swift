@@ -36,7 +36,7 @@ private final class Reports: Sendable {
         }
     }
 
-    /// Waits until a report fulfils the condition; false at the end, or after a minute.
+    /// Waits until a report fulfils the condition; false at the end, or after three minutes.
     func wait(_ condition: @escaping @Sendable (SourceReport.Content) -> Bool) async -> Bool {
         await withTaskGroup(of: Bool.self) { group in
             group.addTask {
@@ -44,7 +44,7 @@ private final class Reports: Sendable {
                 return false
             }
             group.addTask {
-                try? await Task.sleep(for: .seconds(60))
+                try? await Task.sleep(for: .seconds(180))
                 return false
             }
             defer { group.cancelAll() }

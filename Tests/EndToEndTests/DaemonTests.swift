@@ -33,7 +33,8 @@ import Testing
 
         let source = try await daemon.source(client)
         #expect(source["state"] as? String == "up" && source["problem"] is NSNull)
-        #expect((source["audio_seconds"] as? NSNumber)?.doubleValue == 10, "\(source)")
+        // What follows the offset may still be on its way.
+        #expect((7...10).contains(try #require(source["audio_seconds"] as? NSNumber).doubleValue), "\(source)")
         #expect(source["events"] as? Int == 1 && source["gaps"] as? Int == 0 && source["overruns"] as? Int == 0)
         try await daemon.stop()
     }

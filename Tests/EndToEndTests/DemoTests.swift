@@ -28,7 +28,7 @@ struct DemoTests {
     @Test func hearsTheSiren() async throws {
         let events = try await events()
         #expect(
-            events.contains { $0.label == "siren" && $0.onset > 2 && $0.onset < 6 && $0.offset < 10 },
+            events.contains { $0.label == "siren" && $0.onset > 2 && $0.onset < 8 && $0.offset < 10 },
             "\(events)")
     }
 

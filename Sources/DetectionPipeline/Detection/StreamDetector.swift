@@ -130,7 +130,8 @@ package struct StreamDetector: ~Copyable {
         case .offset: kind = .offset
         }
         return EventReport(
-            kind: kind, number: transition.event, label: labels.entries[transition.label].name, score: transition.peakScore,
+            kind: kind, number: transition.event, label: labels.entries[transition.label].name,
+            score: transition.peakScore,
             onsetSample: transition.onsetSample.clamped(to: bounds),
             offsetSample: transition.offsetSample?.clamped(to: bounds),
             reportedSample: clock, levelDecibels: transition.peakLevel, top: top)

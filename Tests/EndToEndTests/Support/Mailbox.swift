@@ -43,7 +43,7 @@ final class Mailbox<Element: Sendable>: Sendable {
     var all: [Element] { state.withLock { $0.all } }
 
     /// The next one; nil at the end.
-    func next(within limit: Duration = .seconds(60)) async throws -> Element? {
+    func next(within limit: Duration = .seconds(120)) async throws -> Element? {
         let deadline = ContinuousClock.now + limit
         while true {
             let (element, isFinished) = state.withLock { state -> (Element?, Bool) in
@@ -54,7 +54,7 @@ final class Mailbox<Element: Sendable>: Sendable {
             if let element { return element }
             if isFinished { return nil }
             guard ContinuousClock.now < deadline else {
-                throw Failure("\(name): nothing came for \(limit); so far: \(all.suffix(20))")
+                throw Failure("\(name): nothing came in time; so far: \(all.suffix(20))")
             }
             await wait(until: deadline)
         }
@@ -62,20 +62,20 @@ final class Mailbox<Element: Sendable>: Sendable {
 
     /// The next one for which `condition` holds; others are passed over.
     func first(
-        within limit: Duration = .seconds(60), _ what: String, where condition: (Element) -> Bool
+        within limit: Duration = .seconds(120), _ what: String, where condition: (Element) -> Bool
     ) async throws -> Element {
         let deadline = ContinuousClock.now + limit
-        while ContinuousClock.now < deadline {
+        // What is there already counts, even if this task comes late to it.
+        while true {
             guard let element = try await next(within: deadline - .now) else {
                 throw Failure("\(name): ended without \(what); got \(all.suffix(20))")
             }
             if condition(element) { return element }
         }
-        throw Failure("\(name): no \(what) within \(limit); got \(all.suffix(20))")
     }
 
     /// All that is left, up to the end.
-    func rest(within limit: Duration = .seconds(60)) async throws -> [Element] {
+    func rest(within limit: Duration = .seconds(120)) async throws -> [Element] {
         let deadline = ContinuousClock.now + limit
         var elements: [Element] = []
         while let element = try await next(within: deadline - .now) { elements.append(element) }

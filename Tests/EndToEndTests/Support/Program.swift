@@ -126,7 +126,7 @@ final class Program: Sendable {
     }
 
     /// How it ended.
-    func exit(within limit: Duration = .seconds(60)) async throws -> Exit {
+    func exit(within limit: Duration = .seconds(120)) async throws -> Exit {
         guard let exit = try await ending.next(within: limit) else {
             throw Failure("\(name): its end was taken already")
         }
