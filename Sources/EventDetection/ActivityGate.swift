@@ -24,7 +24,7 @@ package struct ActivityGate: Sendable {
     /// Samples per step.
     package let stepLength: Int
     /// dBFS below which a step is silent.
-    package let minimumLevel: Float
+    package var minimumLevel: Float
     private var start: Int64
     private var count = 0
     private var sum = 0.0

@@ -65,7 +65,10 @@ final class Daemon: Sendable {
         let server = EventServer(
             configuration: EventServer.Configuration(configuration.socket),
             providers: .init(
-                hello: { shared.daemon.withLock { $0 }?.hello ?? HelloInformation(version: earshotVersion, model: "", labels: [], sources: []) },
+                hello: {
+                    shared.daemon.withLock { $0 }?.hello
+                        ?? HelloInformation(version: earshotVersion, model: "", labels: [], sources: [])
+                },
                 status: { shared.daemon.withLock { $0 }?.status ?? .object([]) },
                 labels: { shared.daemon.withLock { $0 }?.labelSummaries ?? [] }),
             logger: logger)

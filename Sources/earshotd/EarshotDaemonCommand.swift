@@ -40,7 +40,8 @@ struct EarshotDaemonCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Sample rate of raw audio on standard input, in Hz.", valueName: "hz"))
     var rate = 32_000
 
-    @Option(help: ArgumentHelp("Log level: trace, debug, info, notice, warning, error or critical.", valueName: "level"))
+    @Option(
+        help: ArgumentHelp("Log level: trace, debug, info, notice, warning, error or critical.", valueName: "level"))
     var logLevel: LogLevel?
 
     @Flag(help: "Read files at the pace of their audio.")
@@ -100,7 +101,11 @@ struct EarshotDaemonCommand: AsyncParsableCommand {
             for index in settings.sources.indices { settings.sources[index].isRealtime = true }
         }
         if !labels.isEmpty { settings.labels = labels.map { .file($0) } }
-        if let socket { settings.socket.path = socket } else if config == nil { settings.socket.path = ResourceLocations.socket }
+        if let socket {
+            settings.socket.path = socket
+        } else if config == nil {
+            settings.socket.path = ResourceLocations.socket
+        }
         if let model { settings.modelDirectory = model }
         if let textEncoder { settings.textEncoderDirectory = textEncoder }
         if let cache { settings.cacheDirectory = cache }

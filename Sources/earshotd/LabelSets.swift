@@ -49,7 +49,8 @@ struct LabelSets: Sendable {
             case .file(let file): (path, found) = (file, try LabelFile(path: file, template: template).entries)
             case .text(let text, let line):
                 (path, found) = (
-                    "labels", try LabelFile(bytes: Array(text.utf8), path: "labels, line \(line)", template: template).entries
+                    "labels",
+                    try LabelFile(bytes: Array(text.utf8), path: "labels, line \(line)", template: template).entries
                 )
             }
             for entry in found {

@@ -28,7 +28,8 @@ extension SourceReport {
         case .down(let reason):
             return .source(SourceMessage(source: source, state: .down, time: .now(), reason: reason))
         case .ended(let problem):
-            return .source(SourceMessage(source: source, state: .down, time: .now(), reason: problem ?? "the source has ended"))
+            return .source(
+                SourceMessage(source: source, state: .down, time: .now(), reason: problem ?? "the source has ended"))
         case .top(let sample, let level, let ranking):
             return .top(
                 TopMessage(

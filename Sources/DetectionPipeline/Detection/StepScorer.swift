@@ -19,7 +19,7 @@ package struct StepScorer: ~Copyable {
         package let standardisedScores: UnsafeBufferPointer<Float>
         /// Nothing but digital silence or a constant in the whole window.
         package let isSilent: Bool
-        /// AC level of the step in dBFS; −∞ for silence.
+        /// Largest AC level in the window, in dBFS; −∞ for silence.
         package let level: Float
     }
 
@@ -93,10 +93,9 @@ package struct StepScorer: ~Copyable {
             stepCount += 1
             let newest = firstStepStart + index * Int64(stepLength)
             let oldest = newest - Int64((windowSteps - 1) * stepLength)
-            let isSilent = levels.isSilent(from: oldest, through: newest + Int64(stepLength) - 1)
+            let (isSilent, level) = levels.window(from: oldest, through: newest + Int64(stepLength) - 1)
             // A trailing window stands for its middle, which lies behind its newest step.
             let start = (oldest + newest) / 2
-            let level = levels.level(at: start + Int64(stepLength) / 2)
             matcher.shares.withUnsafeBufferPointer { shares in
                 matcher.standardisedScores.withUnsafeBufferPointer { standardised in
                     onStep(
@@ -108,9 +107,11 @@ package struct StepScorer: ~Copyable {
         }
     }
 
-    /// Matches against other labels from the next step on; the audio heard so far stays.
-    package mutating func replace(labels: CompiledLabels) throws {
-        matcher = try LabelMatcher(labels, configuration: transport)
+    /// Matches against other labels, and judges silence by other settings, from the next step on; the audio heard so far
+    /// stays, and so do the window's length and the transport's constants, which belong to the model.
+    package mutating func replace(labels: CompiledLabels, settings: DetectionSettings) throws {
+        matcher = try LabelMatcher(labels, configuration: transport, labelWeights: settings.labelWeights)
+        gate.minimumLevel = settings.silenceLevel
     }
 
     /// Begins anew at another place of the sample clock: after lost audio.
@@ -144,15 +145,14 @@ private struct LevelRing {
         count += 1
     }
 
-    /// Whether every step known that touches the samples is silent.
-    func isSilent(from first: Int64, through last: Int64) -> Bool {
-        for step in known(first)...max(known(first), known(last)) where !silent[step % silent.count] { return false }
-        return true
-    }
-
-    /// The level of the step that holds a sample, or of the one known that is nearest to it.
-    func level(at sample: Int64) -> Float {
-        levels[known(sample) % levels.count]
+    /// Whether every known step that touches the samples is silent, and the largest level among them.
+    func window(from first: Int64, through last: Int64) -> (isSilent: Bool, level: Float) {
+        var (isSilent, level) = (true, -Float.infinity)
+        for step in known(first)...max(known(first), known(last)) {
+            isSilent = isSilent && silent[step % silent.count]
+            level = max(level, levels[step % levels.count])
+        }
+        return (isSilent, level)
     }
 
     private func known(_ sample: Int64) -> Int {

@@ -77,25 +77,32 @@ package struct StreamDetector: ~Copyable {
         }
     }
 
-    /// Lost audio: open events end where it began, and the sample clock goes on behind it.
+    /// Lost audio: what was heard before it is decided, open events end there, and the sample clock goes on behind it.
     package mutating func skip(_ lostSamples: Int, report: (SourceReport.Content) -> Void) {
+        drain(report: report)
         close(isGap: true, report: report)
         clock += Int64(lostSamples)
         stretchStart = clock
+        end = .max
         lastSample = 0
         scorer.restart(at: clock)
     }
 
-    /// The end of the stream: what the encoder and the filters still hold is decided, and open events end.
+    /// The end of the stream: what was heard is decided, and open events end.
     package mutating func finish(report: (SourceReport.Content) -> Void) {
+        drain(report: report)
+        close(isGap: false, report: report)
+    }
+
+    /// Decides what the encoder and the window still hold, by the audio that they look ahead for.
+    ///
+    /// It is the last value held: a jump to zero would be a click, even for a dead microphone that gives a constant.
+    private mutating func drain(report: (SourceReport.Content) -> Void) {
         end = clock
-        // Silence lets the encoder and the window finish what they look ahead for. It is the last value held: a jump to
-        // zero would be a click, even for a dead microphone that gives a constant.
         let tail = model.configuration.encoder.lookaheadSamples + settings.windowSteps * model.stepLength / 2
         let silence = [Float](repeating: lastSample.isFinite ? lastSample : 0, count: tail)
         silence.withUnsafeBufferPointer { process($0, report: report) }
         clock = end
-        close(isGap: false, report: report)
     }
 
     /// Listens for other labels, or with other thresholds, from here on; open events end.
@@ -104,7 +111,7 @@ package struct StreamDetector: ~Copyable {
     ) throws {
         close(isGap: false, report: report)
         self.settings = settings
-        try scorer.replace(labels: labels)
+        try scorer.replace(labels: labels, settings: settings)
         events = EventDetector(
             settings.eventDetector(for: labels.entries, model: model), nextEvent: events.nextEvent)
     }

@@ -1,6 +1,6 @@
 package import AudioEmbedding
-package import Labels
 import AudioFeatures
+package import Labels
 
 /// Everything of a model that detection shares: weights, banks and constants, loaded once.
 package final class DetectionModel: Sendable {

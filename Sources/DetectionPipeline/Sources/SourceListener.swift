@@ -1,7 +1,7 @@
 package import AudioCapture
 import Foundation
-import Synchronization
 import Glibc
+import Synchronization
 import TensorKernels
 
 /// Listens to one source for as long as it lives: opens it, detects on a thread of its own, opens it again when it fails.

@@ -59,7 +59,8 @@ struct Bench: ParsableCommand {
             frontEnd: rounded(front * perSecond, 3), encoder: rounded((both - front) * perSecond, 3),
             matching: rounded((all - both) * perSecond, 3), whole: rounded(all * perSecond, 3),
             realTimeFactor: rounded(all / Double(seconds), 6),
-            loadModel: rounded((compiledFrom - loading) * 1000, 1), compileLabels: rounded((ready - compiledFrom) * 1000, 1),
+            loadModel: rounded((compiledFrom - loading) * 1000, 1),
+            compileLabels: rounded((ready - compiledFrom) * 1000, 1),
             peakMemoryMegabytes: rounded(peakMegabytes(), 1), blas: blasCoreName())
         if json { try printJSON(report) } else { report.printTable() }
     }

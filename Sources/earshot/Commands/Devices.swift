@@ -13,7 +13,9 @@ struct Devices: ParsableCommand {
         for device in devices {
             if jsonl { try printJSON(Line(device)) } else { show(device) }
         }
-        if devices.isEmpty && !jsonl { print("no capture device: none is plugged in, or /dev/snd is not yours to read") }
+        if devices.isEmpty && !jsonl {
+            print("no capture device: none is plugged in, or /dev/snd is not yours to read")
+        }
     }
 
     private func show(_ device: CaptureDevice) {

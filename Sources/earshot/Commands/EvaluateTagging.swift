@@ -52,7 +52,8 @@ struct EvaluateTagging: ParsableCommand {
         } else {
             entries = manifest.labels.map { LabelEntry($0, template: model.configuration.prompts.template) }
         }
-        let indexByName = Dictionary(entries.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
+        let indexByName = Dictionary(
+            entries.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
         var reader = try ClipReader(model)
         var embeddings: [[Float]] = []
         var truth: [Int] = []

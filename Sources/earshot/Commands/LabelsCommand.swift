@@ -11,7 +11,8 @@ struct LabelsCommand: ParsableCommand {
 
 struct LabelsCheck: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "check", abstract: "Says what is wrong with a label file, line by line; exit status 2 if anything is.")
+        commandName: "check",
+        abstract: "Says what is wrong with a label file, line by line; exit status 2 if anything is.")
 
     @Argument(help: "Label files.")
     var files: [String]

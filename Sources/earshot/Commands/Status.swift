@@ -14,13 +14,15 @@ struct Status: AsyncParsableCommand {
     func run() async throws {
         let path = socket.path
         let isCompact = json
-        let isAnswered = try await EventClient.run(socketPath: path, requests: [#"{"id":"status","method":"status"}"#]) { line in
+        let isAnswered = try await EventClient.run(socketPath: path, requests: [#"{"id":"status","method":"status"}"#])
+        { line in
             guard let reply = try? JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any],
                 reply["id"] as? String == "status"
             else { return true }
             let result = reply["result"] ?? reply
             let options: JSONSerialization.WritingOptions =
-                isCompact ? [.sortedKeys, .withoutEscapingSlashes] : [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted]
+                isCompact
+                ? [.sortedKeys, .withoutEscapingSlashes] : [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted]
             let data = try JSONSerialization.data(withJSONObject: result, options: options)
             printLine(data)
             return false

@@ -5,7 +5,9 @@ import Foundation
 
 /// Which daemon to talk to.
 struct SocketOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("The daemon's socket.", discussion: "Default: /run/earshot/earshot.sock.", valueName: "path"))
+    @Option(
+        help: ArgumentHelp("The daemon's socket.", discussion: "Default: /run/earshot/earshot.sock.", valueName: "path")
+    )
     var socket: String?
 
     var path: String { socket ?? ResourceLocations.socket }
@@ -45,7 +47,8 @@ struct Watch: AsyncParsableCommand {
             let method: String
             let params: [String: [String]]
         }
-        return String(decoding: try JSONEncoder().encode(Request(id: id, method: method, params: params)), as: UTF8.self)
+        return String(
+            decoding: try JSONEncoder().encode(Request(id: id, method: method, params: params)), as: UTF8.self)
     }
 }
 
