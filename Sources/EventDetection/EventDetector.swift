@@ -2,7 +2,8 @@
 ///
 /// For each label on its own, equal to these passes over the whole score matrix:
 /// 1. median filter over `medianFilterLength` steps around each step, -∞ outside of the stream; silent steps are -∞;
-/// 2. hysteresis: a run starts at score ≥ `onThreshold` and lasts while score ≥ `offThreshold`;
+/// 2. hysteresis: a run is a stretch of score ≥ `offThreshold` that reaches `onThreshold`, begun at most
+///    `maximumOnsetLead` before the step that first does: a sound builds up in the scores before it is sure;
 /// 3. runs shorter than `minimumEventLength` are dropped;
 /// 4. runs less than `minimumEventGap` apart are joined (the order of `dcase_util`: short runs first, so that two
 ///    clicks do not make an event);
@@ -28,8 +29,9 @@ package struct EventDetector: Sendable {
     package private(set) var nextEvent: UInt64
 
     private struct State {
-        // The run of hysteresis.
+        // The run of hysteresis: above the off threshold, has reached the on threshold, has lasted long enough.
         var isActive = false
+        var isConfirmed = false
         var isCounted = false
         var runStart: Int64 = 0
         var runPeak: Float = 0
@@ -107,7 +109,6 @@ package struct EventDetector: Sendable {
         for label in 0..<labelCount {
             if states[label].isOpen { close(label, emit: emit) }
             states[label].isActive = false
-            states[label].isCounted = false
         }
         for index in scores.indices { scores[index] = -.infinity }
         stepCount = 0
@@ -165,22 +166,28 @@ package struct EventDetector: Sendable {
     ) {
         let settings = configuration.labels[label]
         let end = start + configuration.stepLength
-        guard score >= (states[label].isActive ? settings.offThreshold : settings.onThreshold) else {
+        guard score >= settings.offThreshold else {
             states[label].isActive = false
-            states[label].isCounted = false
-            if states[label].isOpen, end - states[label].end >= configuration.minimumEventGap {
-                close(label, emit: emit)
-            }
+            closeUnlessJoined(label, byRunFrom: end, emit: emit)
             return
         }
         if !states[label].isActive {
             states[label].isActive = true
+            states[label].isConfirmed = false
+            states[label].isCounted = false
             states[label].runStart = start
             states[label].runPeak = score
             states[label].runLevel = level
         }
+        if !states[label].isConfirmed {
+            // The earliest that this run can still be said to begin.
+            states[label].runStart = max(states[label].runStart, start - configuration.maximumOnsetLead)
+            states[label].isConfirmed = score >= settings.onThreshold
+            closeUnlessJoined(label, byRunFrom: states[label].runStart, emit: emit)
+        }
         states[label].runPeak = max(states[label].runPeak, score)
         states[label].runLevel = max(states[label].runLevel, level)
+        guard states[label].isConfirmed else { return }
         if !states[label].isCounted {
             guard end - states[label].runStart >= settings.minimumEventLength else { return }
             // An open event has waited for this run only if it began within the gap.
@@ -213,6 +220,15 @@ package struct EventDetector: Sendable {
         states[label].level = states[label].runLevel
         states[label].lastReport = end
         emit(transition(.onset, label))
+    }
+
+    /// Ends the open event once no run can be joined to it that does not begin before `start`.
+    private mutating func closeUnlessJoined(
+        _ label: Int, byRunFrom start: Int64, emit: (EventTransition) -> Void
+    ) {
+        if states[label].isOpen, start - states[label].end >= configuration.minimumEventGap {
+            close(label, emit: emit)
+        }
     }
 
     private mutating func close(_ label: Int, emit: (EventTransition) -> Void) {

@@ -2,9 +2,9 @@
 package struct EventDetectorConfiguration: Equatable, Sendable {
     /// What may differ from label to label.
     package struct Label: Equatable, Sendable {
-        /// A run begins at a step whose score is at least this.
+        /// A run counts when its score reaches at least this.
         package var onThreshold: Float
-        /// And goes on while the score is at least this; ≤ `onThreshold`.
+        /// A run reaches back and on as far as the score is at least this; ≤ `onThreshold`.
         package var offThreshold: Float
         /// Samples that a run must last before it counts; ≥ 0.
         package var minimumEventLength: Int64
@@ -23,6 +23,8 @@ package struct EventDetectorConfiguration: Equatable, Sendable {
     package var stepLength: Int64
     /// Steps in the median filter: odd, 1 for none. It delays decisions by half of it, not the times in them.
     package var medianFilterLength = 1
+    /// The most samples that a run reaches back from the step that makes it count; ≥ 0.
+    package var maximumOnsetLead: Int64 = 0
     /// Runs of a label less than this many samples apart are one event; 0 closes no gap.
     package var minimumEventGap: Int64 = 0
     /// Samples between updates of an open event, or none.
@@ -61,6 +63,7 @@ extension EventDetectorConfiguration {
 
         /// Rounded to an odd number of steps.
         package var medianFilterLength = 0.0
+        package var maximumOnsetLead = 0.0
         package var minimumEventGap = 0.0
         package var updateInterval: Double?
         /// Where a label says nothing.
@@ -95,6 +98,7 @@ extension EventDetectorConfiguration {
             })
         // The nearest odd number: 2 * floor(steps / 2) + 1.
         medianFilterLength = Int(samples(seconds.medianFilterLength) / (2 * stepLength)) * 2 + 1
+        maximumOnsetLead = samples(seconds.maximumOnsetLead)
         minimumEventGap = samples(seconds.minimumEventGap)
         updateInterval = seconds.updateInterval.map(samples)
     }

@@ -83,7 +83,7 @@ import Testing
         #expect(detector.clock == 18 * 32_000)
     }
 
-    /// Short stretches between many losses: no stretch is long enough for a step.
+    /// Short stretches between many losses: each is decided for itself.
     @Test func manyLossesInARow() throws {
         var detector = try detector()
         var events: [EventReport] = []
@@ -94,7 +94,7 @@ import Testing
         #expect(detector.clock == 50 * 6400 + (0..<50).reduce(0) { $0 + 1 + $1 * 7 })
         events += detector.events(noise(seconds: 3)) + detector.finished()
         expectPairs(events)
-        #expect(events.count == 2)
+        #expect(events.count == 2 * 51)
     }
 
     @Test func otherLabelsFromTheNextStepOn() throws {

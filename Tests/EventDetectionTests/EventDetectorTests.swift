@@ -43,6 +43,7 @@ import Testing
         configuration.medianFilterLength = [1, 3, 5, 9].randomElement(using: &random)!
         // Not only whole steps.
         configuration.minimumEventGap = .random(in: 0...700, using: &random)
+        configuration.maximumOnsetLead = Bool.random(using: &random) ? 0 : .random(in: 0...1500, using: &random)
         for label in 0..<labelCount {
             configuration.labels[label].offThreshold = .random(in: 0.2...0.6, using: &random)
             configuration.labels[label].minimumEventLength = .random(in: 0...600, using: &random)
@@ -231,12 +232,14 @@ import Testing
         seconds.hysteresis = 0.125
         seconds.medianFilterLength = 0.5
         seconds.minimumEventGap = 0.3
+        seconds.maximumOnsetLead = 1.5
         seconds.minimumEventLength = 0.25
         seconds.cooldown = 10
         seconds.updateInterval = 5
         let configuration = EventDetectorConfiguration(seconds, sampleRate: 32000, stepLength: 5120)
         #expect(configuration.medianFilterLength == 3)
         #expect(configuration.minimumEventGap == 9600)
+        #expect(configuration.maximumOnsetLead == 48000)
         #expect(configuration.updateInterval == 160_000)
         #expect(
             configuration.labels == [

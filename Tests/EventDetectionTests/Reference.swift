@@ -25,13 +25,18 @@ enum Reference {
             for step in 0...filtered.count {
                 let score = step < filtered.count ? filtered[step] : -.infinity
                 if let begin = first, score < settings.offThreshold {
-                    runs.append(
-                        Event(
-                            label: label, onset: start + Int64(begin) * configuration.stepLength,
-                            offset: start + Int64(step) * configuration.stepLength,
-                            peak: filtered[begin..<step].max()!))
+                    if let sure = (begin..<step).first(where: { filtered[$0] >= settings.onThreshold }) {
+                        let onset = max(
+                            Int64(begin) * configuration.stepLength,
+                            Int64(sure) * configuration.stepLength - configuration.maximumOnsetLead)
+                        runs.append(
+                            Event(
+                                label: label, onset: start + onset,
+                                offset: start + Int64(step) * configuration.stepLength,
+                                peak: filtered[begin..<step].max()!))
+                    }
                     first = nil
-                } else if first == nil, score >= settings.onThreshold {
+                } else if first == nil, score >= settings.offThreshold {
                     first = step
                 }
             }

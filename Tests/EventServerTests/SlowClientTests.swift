@@ -27,7 +27,8 @@ import Testing
                     }
                 }
             }
-            let status = try clients[0].result(#"{"method":"status"}"#)
+            // All stay connected until they are counted.
+            let status = try withExtendedLifetime(clients) { try clients[0].result(#"{"method":"status"}"#) }
             let totals = try #require(status["server"] as? [String: Any])
             #expect(totals["clients"] as? Int == count)
             let missed = try #require(totals["missed"] as? Int)

@@ -18,6 +18,8 @@ package struct DetectionSettings: Sendable, Equatable {
     package var medianFilterLength: Double
     /// Seconds that a sound must last to become an event.
     package var minimumEventLength: Double
+    /// Seconds that an onset may lie before the moment that makes it sure.
+    package var maximumOnsetLead: Double
     /// Seconds: activity less than this apart is one event.
     package var minimumEventGap: Double
     /// Seconds after an event in which its label starts no other.
@@ -49,6 +51,7 @@ package struct DetectionSettings: Sendable, Equatable {
         offThreshold = Float(try detection("off_threshold", 0...Double(onThreshold)))
         medianFilterLength = try detection("median_filter_length", 0...10)
         minimumEventLength = try detection("minimum_event_length", 0...60)
+        maximumOnsetLead = try detection("maximum_onset_lead", 0...60)
         minimumEventGap = try detection("minimum_event_gap", 0...60)
         cooldown = try detection("cooldown", 0...86_400)
         silenceLevel = Float(try detection("silence_level", -200...0))
@@ -71,6 +74,7 @@ package struct DetectionSettings: Sendable, Equatable {
                     minimumEventLength: label.minimumLength, cooldown: label.cooldown)
             })
         seconds.medianFilterLength = medianFilterLength
+        seconds.maximumOnsetLead = maximumOnsetLead
         seconds.minimumEventGap = minimumEventGap
         seconds.minimumEventLength = minimumEventLength
         seconds.cooldown = cooldown

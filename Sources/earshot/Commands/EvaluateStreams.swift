@@ -90,6 +90,7 @@ struct TuningOptions: ParsableArguments {
     @Option(help: .hidden) var median: Double?
     @Option(help: .hidden) var minimumLength: Double?
     @Option(help: .hidden) var gap: Double?
+    @Option(help: .hidden) var onsetLead: Double?
     @Option(help: .hidden) var windowSteps: Int?
     @Option(help: .hidden) var regularization: Float?
     @Option(help: .hidden) var price: Float?
@@ -104,6 +105,7 @@ struct TuningOptions: ParsableArguments {
         if let median { settings.medianFilterLength = median }
         if let minimumLength { settings.minimumEventLength = minimumLength }
         if let gap { settings.minimumEventGap = gap }
+        if let onsetLead { settings.maximumOnsetLead = onsetLead }
         if let windowSteps { settings.windowSteps = windowSteps }
         if let regularization { settings.transport.regularization = regularization }
         if let price { settings.transport.nothingPrice = price }
