@@ -8,6 +8,8 @@ package struct DetectionSettings: Sendable, Equatable {
     /// Steps that one window pools.
     package var windowSteps: Int
     package var transport: OnlineTransportConfiguration
+    /// How the scores' usual level in a stream is followed.
+    package var baseline: ScoreBaseline.Configuration
     /// The label marginal b from a source's context, [labelCount]; nil for uniform.
     package var labelWeights: [Float]?
     /// Share at which an event begins, in (0, 1].
@@ -47,6 +49,10 @@ package struct DetectionSettings: Sendable, Equatable {
         online.matchedShare = try transport("matched_share", 0.001...0.999)
         online.bankShare = try transport("bank_share", 0...0.999)
         self.transport = online
+        baseline = ScoreBaseline.Configuration(
+            seconds: Float(try detection("baseline_seconds", 0.1...1e9)),
+            elevatedSeconds: Float(try detection("elevated_baseline_seconds", 0.1...1e9)),
+            elevation: Float(try detection("baseline_elevation", 0...1e9)))
         onThreshold = Float(try detection("on_threshold", 0...1))
         offThreshold = Float(try detection("off_threshold", 0...Double(onThreshold)))
         medianFilterLength = try detection("median_filter_length", 0...10)

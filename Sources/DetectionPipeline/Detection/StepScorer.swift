@@ -32,7 +32,7 @@ package struct StepScorer: ~Copyable {
     private var projection: AudioProjection
     private var embedding: [Float]
     private var matcher: LabelMatcher
-    private let transport: OnlineTransportConfiguration
+    private let model: DetectionModel
     private var gate: ActivityGate
     private var levels: LevelRing
     /// Steps since the audio began or was interrupted.
@@ -47,7 +47,7 @@ package struct StepScorer: ~Copyable {
         _ model: DetectionModel, labels: CompiledLabels, settings: DetectionSettings, clockStart: Int64 = 0
     ) throws {
         // What throws comes first: a value that cannot be copied must not be left half-made.
-        let matcher = try LabelMatcher(labels, configuration: settings.transport, labelWeights: settings.labelWeights)
+        let matcher = try Self.matcher(for: labels, settings: settings, model: model)
         let encoder = try StepEncoder(model, maximumChunk: model.stepLength)
         let configuration = model.configuration
         stepLength = model.stepLength
@@ -58,7 +58,7 @@ package struct StepScorer: ~Copyable {
         windowSteps = settings.windowSteps
         pooler = WindowPooler(windowSteps: windowSteps, size: configuration.encoder.embeddingSize)
         embedding = [Float](repeating: 0, count: configuration.projection.embeddingSize)
-        transport = settings.transport
+        self.model = model
         gate = ActivityGate(stepLength: stepLength, minimumLevel: settings.silenceLevel)
         let lookahead = configuration.encoder.lookaheadSamples / stepLength
         levels = LevelRing(capacity: windowSteps + lookahead + 8, stepLength: stepLength)
@@ -108,10 +108,19 @@ package struct StepScorer: ~Copyable {
     }
 
     /// Matches against other labels, and judges silence by other settings, from the next step on; the audio heard so far
-    /// stays, and so do the window's length and the transport's constants, which belong to the model.
+    /// stays, and so does the window's length, which belongs to the model.
     package mutating func replace(labels: CompiledLabels, settings: DetectionSettings) throws {
-        matcher = try LabelMatcher(labels, configuration: transport, labelWeights: settings.labelWeights)
+        matcher = try Self.matcher(for: labels, settings: settings, model: model)
         gate.minimumLevel = settings.silenceLevel
+    }
+
+    private static func matcher(
+        for labels: CompiledLabels, settings: DetectionSettings, model: DetectionModel
+    ) throws -> LabelMatcher {
+        let stepSeconds = Float(model.stepLength) / Float(model.sampleRate)
+        let baseline = ScoreBaseline(settings.baseline, labelCount: labels.count, stepSeconds: stepSeconds)
+        return try LabelMatcher(
+            labels, configuration: settings.transport, baseline: baseline, labelWeights: settings.labelWeights)
     }
 
     /// Begins anew at another place of the sample clock: after lost audio.

@@ -6,10 +6,12 @@ import TensorKernels
 /// Owns its scratch; ``match(_:)`` neither allocates nor locks.
 package struct LabelMatcher {
     package let labels: CompiledLabels
+    private var baseline: ScoreBaseline
     private var transport: OnlineTransport
     private var products: [Float]
     private var costs: [Float]
-    /// Standardised scores of the newest window, [labelCount]: in units of each label's spread over background.
+    /// Standardised scores of the newest window, [labelCount]: in units of each label's spread over background, above
+    /// what is usual in this stream.
     package private(set) var standardisedScores: [Float]
     /// The newest window's transported share per label, [labelCount], in [0, 1]; what is missing to 1 went to nothing.
     package private(set) var shares: [Float]
@@ -19,11 +21,14 @@ package struct LabelMatcher {
     /// - Parameters:
     ///   - labels: What to listen for.
     ///   - configuration: The model's transport constants.
+    ///   - baseline: What is usual in the stream so far; a new one for each label set.
     ///   - labelWeights: The label marginal b, [labelCount], any positive sum; nil for uniform.
     /// - Throws: `TransportError` for weights or constants that no transport can hold.
     package init(
-        _ labels: CompiledLabels, configuration: OnlineTransportConfiguration, labelWeights: [Float]? = nil
+        _ labels: CompiledLabels, configuration: OnlineTransportConfiguration, baseline: ScoreBaseline,
+        labelWeights: [Float]? = nil
     ) throws {
+        self.baseline = baseline
         self.labels = labels
         let count = labels.count
         transport = try OnlineTransport(
@@ -55,7 +60,8 @@ package struct LabelMatcher {
             for prompt in labels.promptRanges[label] {
                 best = max(best, products[prompt] - labels.promptHalfNorms[prompt])
             }
-            let score = (best - halfNorm - labels.backgroundMean[label]) * labels.backgroundScale[label]
+            let standardised = (best - halfNorm - labels.backgroundMean[label]) * labels.backgroundScale[label]
+            let score = baseline.subtracted(from: standardised, label: label)
             standardisedScores[label] = score
             costs[label] = -score
         }
@@ -69,6 +75,7 @@ package struct LabelMatcher {
     /// Forgets the recent windows (after lost audio, say); the label set stays.
     package mutating func reset() {
         transport.reset()
+        baseline.reset()
         nothingShare = 1
     }
 }
