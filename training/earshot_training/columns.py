@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from .data import FrameCache
 from .encoder import AudioEncoder, lookahead_frames
-from .frontend import FRONT_END
+from .frontend import FRONT_END, SILENT_FRAME
 
 LENGTHS = [64, 112, 176, 272, 400, 576, 800, 992]
 """Stretch lengths in frames, multiples of a step."""
@@ -41,6 +41,8 @@ class ColumnCache:
         self.channels = channels
         width = int(self.index[0, 2])
         self.columns = np.memmap(folder / f"{name}.columns", dtype=np.float16, mode="r").reshape(-1, width)
+        silence = folder / f"{name}.silence.npy"
+        self.silence = np.load(silence) if silence.exists() else None  # the column of lasting digital silence
 
     def __len__(self) -> int:
         return len(self.index)
@@ -69,6 +71,8 @@ def build_columns(encoder: AudioEncoder, split: int, cache: FrameCache, folder: 
                 file.write(rows.tobytes())
                 index.append((first, len(rows), rows.shape[1]))
                 first += len(rows)
+        silent = torch.full((1, 1, FRONT_END["mel_count"], 800), SILENT_FRAME)
+        np.save(folder / f"{name}.silence.npy", encoder.run(silent, 0, split)[0, :, :, -1].T.reshape(-1).numpy().astype(np.float16))
         np.save(folder / f"{name}.columns.npy", np.array(index, dtype=np.int64))
     return ColumnCache(folder, name, channels)
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from safetensors.numpy import save_file
 
-from .encoder import BATCH_NORM_EPSILON, AudioEncoder, centre_frames, lookahead_frames, step_frames
+from .encoder import BATCH_NORM_EPSILON, AudioEncoder, lookahead_frames, step_frames
 from .frontend import FRONT_END
 from .heads import Heads, TwoLayers
 from .reference import ReferenceModel
@@ -62,7 +62,8 @@ def head_tensors(heads: Heads) -> dict[str, np.ndarray]:
     layers: dict[str, TwoLayers] = {"audio.joint": heads.audio_joint, "text.tags": heads.text_tags, "text.joint": heads.text_joint}
     for name, pair in layers.items():
         for number, linear in enumerate((pair.first, pair.second)):
-            tensors[f"{name}.{number}.weight"], tensors[f"{name}.{number}.bias"] = linear.weight.T, linear.bias
+            factor = heads.sharpness if (name, number) == ("text.tags", 1) else 1.0
+            tensors[f"{name}.{number}.weight"], tensors[f"{name}.{number}.bias"] = factor * linear.weight.T, factor * linear.bias
     return {name: tensor.detach().numpy() for name, tensor in tensors.items()}
 
 
@@ -96,7 +97,7 @@ def configuration(encoder: AudioEncoder, heads: Heads, settings: dict) -> dict:
             "embedding_size": encoder.last.out_channels,
             "lookahead_frames": ahead,
             "lookahead_samples": ahead * FRONT_END["hop_length"],
-            "center_frames": settings.get("center_frames", centre_frames(encoder.plan)),
+            "center_frames": round(settings["center_frames"], 1),
         },
         "window": settings["window"],
         "projection": {
@@ -146,3 +147,5 @@ def write_golden(folder: Path, text: TextEmbedder) -> None:
     with torch.no_grad():
         tensors = model.trace(samples, np.asarray(text(GOLDEN_PROMPTS)))
     save_file({name: np.ascontiguousarray(value, dtype=np.float32) for name, value in tensors.items()}, folder / "golden.safetensors")
+    for path in folder.glob("*.safetensors"):
+        path.chmod(0o644)  # the writer makes them readable by their owner only

@@ -3,7 +3,8 @@
 Audio vector: tag_weight * s/|s| next to joint_weight * j/|j|, where s are the standardised tag log-odds of the
 encoder and j a learned projection of embedding and hidden layer. Text vector: tag_weight * q/|q| next to
 joint_weight * k/|k|, where q is a distribution over tags predicted from the sentence and k a learned projection.
-The metric is Mahalanobis, M = L^T L; both vectors are shipped and compared as L x and L y.
+A distribution over many tags would outweigh a peaked one when both are made unit vectors; `sharpness` (an inverse
+temperature, folded into the last layer by the exporter) makes it peaked. The metric is Mahalanobis, M = L^T L; both vectors are shipped and compared as L x and L y.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ class TwoLayers(nn.Module):
 class Heads(nn.Module):
     def __init__(
         self, text_size: int = 384, hidden_size: int = 512, joint_size: int = 256, embedding_size: int = 384,
-        tag_weight: float = 1.0, joint_weight: float = 1.2, dropout: float = 0.2,
+        tag_weight: float = 1.0, joint_weight: float = 1.2, sharpness: float = 2.5, dropout: float = 0.2,
     ):  # fmt: skip
         super().__init__()
-        self.tag_weight, self.joint_weight = tag_weight, joint_weight
+        self.tag_weight, self.joint_weight, self.sharpness = tag_weight, joint_weight, sharpness
         self.text_tags = TwoLayers(text_size, hidden_size, TAG_COUNT, dropout)
         self.text_joint = TwoLayers(text_size, hidden_size, joint_size, dropout)
         self.audio_joint = TwoLayers(EMBEDDING_SIZE + HIDDEN_SIZE, hidden_size, joint_size, dropout)
@@ -50,7 +51,7 @@ class Heads(nn.Module):
 
     def text_blocks(self, text: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Unit tag block [..., 527] and unit joint block [..., D]."""
-        tags = torch.softmax(self.text_tags(text), dim=-1)
+        tags = torch.softmax(self.sharpness * self.text_tags(text), dim=-1)
         return functional.normalize(tags, dim=-1), functional.normalize(self.text_joint(text), dim=-1)
 
     def join(self, blocks: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:

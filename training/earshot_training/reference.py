@@ -134,6 +134,13 @@ class ReferenceModel:
         self.reset()
         return self.push(self.frames(samples))
 
+    def steps_in_context(self, samples: np.ndarray, seconds: float = 10.0) -> torch.Tensor:
+        """Steps of a clip heard as part of a recording that went on like it before: the clip's last `seconds` (a whole
+        number of steps) are run first, so that the running windows are full, and give no steps."""
+        size = self.configuration["encoder"]["step_frames"] * self.configuration["front_end"]["hop_length"]
+        before = int(min(len(samples), seconds * self.configuration["front_end"]["sample_rate"])) // size * size
+        return self.steps(np.concatenate([samples[len(samples) - before :], samples]))[before // size :]
+
     def _linear(self, value: torch.Tensor, name: str) -> torch.Tensor:
         return value @ self.tensors[f"{name}.weight"] + self.tensors[f"{name}.bias"]
 

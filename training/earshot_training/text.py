@@ -62,15 +62,12 @@ class TextEmbedder:
         if not missing:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        parts = [self.vectors]
-        blocks = [missing[start : start + 2048] for start in range(0, len(missing), 2048)]
-        for block in tqdm(blocks, desc="text", mininterval=5):
-            parts.append(self._encode(block).astype(np.float32))
-        for string in missing:
-            self.rows[string] = len(self.rows)
-        self.vectors = np.concatenate(parts)
-        np.save(self.folder / "text.npy", self.vectors)
-        (self.folder / "text.json").write_text(json.dumps(list(self.rows)))
+        blocks = [missing[start : start + 8192] for start in range(0, len(missing), 8192)]
+        for block in tqdm(blocks, desc="text", disable=len(blocks) == 1):
+            self.vectors = np.concatenate([self.vectors, self._encode(block).astype(np.float32)])
+            self.rows |= {string: len(self.rows) + offset for offset, string in enumerate(block)}
+            np.save(self.folder / "text.npy", self.vectors)
+            (self.folder / "text.json").write_text(json.dumps(list(self.rows)))
 
     def __call__(self, strings: list[str]) -> np.ndarray:
         """Embeddings [len(strings), 384]."""

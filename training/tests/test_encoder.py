@@ -1,0 +1,115 @@
+"""The streaming encoder: chunked equals batch, the exported files equal the module, and with the published
+kernels and a symmetric lookahead it is the published network at a denser step."""
+
+import numpy as np
+import pytest
+import torch
+
+from earshot_training.encoder import AudioEncoder, lookahead_frames, published_plan, step_frames, streaming_plan
+from earshot_training.export import configuration, encoder_tensors, export, head_tensors
+from earshot_training.heads import Heads, similarity
+from earshot_training.reference import ReferenceModel
+from earshot_training.streaming import LOOKAHEAD, fold_future
+
+SETTINGS = {"window": {"steps": 6}, "transport": {"regularization": 0.05}, "detection": {}, "center_frames": 3.0}
+SYMMETRIC = [1, 1, 1, 1, 2, 2, 2, 1, 1, 1, 1, 1, 1, 2, 4, 4]
+
+
+def random_encoder(plan, published: bool = False) -> AudioEncoder:
+    torch.manual_seed(3)
+    encoder = AudioEncoder(plan, published).eval()
+    for module in encoder.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.uniform_(-0.2, 0.2)
+            module.running_var.uniform_(0.2, 0.6)
+    return encoder
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    encoder, heads = random_encoder(streaming_plan(LOOKAHEAD, 240)), Heads(joint_size=16, embedding_size=32).eval()
+    stub = lambda prompts: np.random.default_rng(0).standard_normal((len(prompts), 384)).astype(np.float32)
+    bank = {"reference": np.zeros((2, 32), np.float32), "background": np.zeros((3, 32), np.float32)}
+    export(folder, encoder, heads, bank, SETTINGS, stub)
+    return folder, encoder, heads
+
+
+def test_plan():
+    plan = streaming_plan(LOOKAHEAD, 240)
+    assert step_frames(plan) == 16 and step_frames(published_plan()) == 32
+    assert lookahead_frames(plan) <= 50
+    assert [layer.time_dilation for layer in plan[13:]] == [1, 2, 2]
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 16, 50, 400])
+def test_streaming_equals_batch(exported, chunk):
+    folder, encoder, _ = exported
+    model = ReferenceModel(folder)
+    frames = torch.randn(400, 128)
+    model.reset()
+    batch = model.push(frames)
+    assert batch.shape == ((400 - 1 - lookahead_frames(encoder.plan)) // 16 + 1, 384)
+    model.reset()
+    chunks = torch.cat([model.push(frames[start : start + chunk]) for start in range(0, 400, chunk)])
+    assert torch.allclose(chunks, batch, atol=1e-5)
+
+
+def test_export_equals_module(exported):
+    folder, encoder, heads = exported
+    model = ReferenceModel(folder)
+    model.tensors = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in (encoder_tensors(encoder) | head_tensors(heads)).items()}
+    for layer in model.layers:
+        layer.tensors = {name: model.tensors[f"{layer.layer['name']}.{name}"] for name in layer.tensors}
+    frames = torch.randn(1, 300, 128)
+    with torch.no_grad():
+        steps = encoder(frames)[0]
+        model.reset()
+        assert torch.allclose(model.push(frames[0]), steps, atol=1e-4)
+        pooled = steps.mean(0)
+        hidden = encoder.hidden_of(pooled)
+        assert torch.allclose(model.tag_logits(pooled), encoder.logits_of(hidden), atol=1e-4)
+        assert torch.allclose(model.embed_audio(pooled), heads.embed(heads.audio_vector(pooled, hidden, encoder.logits_of(hidden))), atol=1e-4)
+        text = torch.randn(5, 384)
+        assert torch.allclose(model.embed_text(text), heads.embed(heads.text_vector(text)), atol=1e-4)
+
+
+def test_symmetric_form_is_the_published_network():
+    plan = streaming_plan(SYMMETRIC, 10**6)
+    streaming, published = random_encoder(plan), random_encoder(published_plan(), published=True)
+    for encoder in (streaming, published):
+        for layer in encoder.layers[1:]:
+            if layer.plan.squeeze_channels is not None:
+                torch.nn.init.zeros_(layer.squeeze.fc2.weight)  # constant scales: running and whole-clip means agree
+    frames = torch.randn(1, 960, 128)
+    with torch.no_grad():
+        dense, sparse = streaming(frames), published(frames)
+    count = dense.shape[1] // 2
+    assert count > 15
+    assert torch.allclose(dense[:, : 2 * count : 2], sparse[:, :count], atol=1e-4)
+
+
+def test_holding_keeps_the_sum_of_a_kernel():
+    plan = streaming_plan(LOOKAHEAD, 240)[15]
+    weight = torch.randn(4, 1, 5, 5)
+    held = fold_future(weight, plan, "hold")
+    assert torch.allclose(held.sum(-1), weight.sum(-1), atol=1e-5)
+    assert torch.equal(held[..., 2:4], weight[..., 0:2]) and not held[..., :2].any()
+    assert torch.equal(fold_future(weight, plan, "shift"), weight)
+
+
+def test_golden_is_read_back(exported):
+    from safetensors.numpy import load_file
+
+    folder, encoder, _ = exported
+    golden = load_file(folder / "golden.safetensors")
+    model = ReferenceModel(folder)
+    assert np.abs(model.frontend(torch.from_numpy(golden["samples"])).numpy() - golden["logmel"]).max() < 1e-4
+    model.reset()
+    assert np.abs(model.push(torch.from_numpy(golden["logmel"])).numpy() - golden["steps"]).max() < 1e-3
+    assert set(configuration(encoder, Heads(), SETTINGS)) >= {"front_end", "encoder", "projection", "window", "transport", "detection", "prompts", "text"}
+
+
+def test_similarity_is_half_the_squared_distance():
+    audio, text = torch.randn(3, 8), torch.randn(4, 8)
+    assert torch.allclose(similarity(audio, text), -torch.cdist(audio, text).square() / 2, atol=1e-5)
