@@ -23,7 +23,24 @@ import Testing
             }
             return embedding
         }
-        return labels.standardisedScores(of: Matrix(rows: rows)).values
+        return try aboveTheUsual(labels.standardisedScores(of: Matrix(rows: rows)), model)
+    }
+
+    /// Scores less the running mean of their label so far, where that is above the background's.
+    private func aboveTheUsual(_ scores: Matrix, _ model: DetectionModel) throws -> [Float] {
+        let baseline = try DetectionSettings(model).baseline
+        let step = Float(model.stepLength) / Float(model.sampleRate)
+        var result = scores
+        for label in 0..<scores.columnCount {
+            var mean: Float = 0
+            for row in 0..<scores.rowCount {
+                let score = scores[row, label]
+                result[row, label] = mean > 0 ? score - mean : score
+                let standsOut = result[row, label] > baseline.elevation
+                mean += step / (standsOut ? baseline.elevatedSeconds : baseline.seconds) * (score - mean)
+            }
+        }
+        return result.values
     }
 
     @Test(arguments: [1, 7, 320, 5120, 320_000]) func equalsTheBatchFormUnderAnyChunking(chunk: Int) throws {

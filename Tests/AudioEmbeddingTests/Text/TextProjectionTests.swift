@@ -69,7 +69,7 @@ import Testing
         let embedder = LabelEmbedder(model: model, textEncoderDirectory: textEncoder, cacheDirectory: nil)
         let fromWords = try embedder.embeddings(for: model.configuration.goldenPrompts)
         // The sentence embeddings are rounded to half precision on the way.
-        let endToEnd = compare(fromWords, expected, absolute: 2e-5, relative: 1e-3, name: "text embedding from words")
+        let endToEnd = compare(fromWords, expected, absolute: 5e-4, relative: 1e-3, name: "text embedding from words")
         print(endToEnd)
         #expect(endToEnd.holds, "\(endToEnd)")
     }
