@@ -19,10 +19,17 @@ def override(settings: dict, assignment: str) -> None:
     path, _, value = assignment.partition("=")
     *sections, key = path.split(".")
     for section in sections:
-        settings = settings[section]
+        settings = settings[int(section)] if isinstance(settings, list) else settings.get(section)
+        if settings is None:
+            raise SystemExit(f"--set {assignment}: there is no section {section} in config.yaml")
     if key not in settings:
         raise SystemExit(f"--set {assignment}: there is no such setting in config.yaml")
     settings[key] = yaml.safe_load(value)
+    if type(settings[key]) is str:
+        try:
+            settings[key] = float(settings[key])  # YAML reads 1e-4 as a string
+        except ValueError:
+            pass
 
 
 def main() -> None:
@@ -43,7 +50,7 @@ def main() -> None:
     run = Run(arguments.data, arguments.cache, arguments.run, settings)
     encoder = run.distilled()
     heads = run.heads_on(encoder, "distilled")
-    encoder, heads = run.finetuned(encoder, heads)
+    encoder = run.finetuned(encoder, heads)
     heads = run.heads_on(encoder, "finetuned")
     run.write(encoder, heads, "finetuned", arguments.output)
     run.report(encoder, heads, arguments.output, "training/train.sh")

@@ -18,6 +18,8 @@ from .reference import ReferenceModel
 from .text import TextEmbedder, template
 from .transport import sinkhorn
 
+TRAINING = Path(__file__).resolve().parents[1]
+
 
 def recalls(scores: torch.Tensor, truth: torch.Tensor) -> dict[str, float]:
     """R@1, R@5, R@10 and mAP@10 in per cent for scores [clips, labels] with one true label per clip."""
@@ -74,8 +76,8 @@ def fold_wordings(data: Path) -> dict[str, dict[str, str]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="ESC-50 fold 1 figures of a model directory, as JSON")
     parser.add_argument("model", type=Path)
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("EARSHOT_DATA", "../shared/data")))
-    parser.add_argument("--cache", type=Path, default=Path("training/cache"))
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("EARSHOT_DATA", TRAINING.parent.parent / "shared/data")))
+    parser.add_argument("--cache", type=Path, default=TRAINING / "cache")
     arguments = parser.parse_args()
     torch.set_num_threads(2)
     print(json.dumps(evaluate_directory(arguments.model, arguments.data, arguments.cache, fold_wordings(arguments.data)), indent=1))

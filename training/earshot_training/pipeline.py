@@ -81,6 +81,10 @@ class Run:
         mixtures = [build_mixtures(encoder, self.teacher, self.split, self.frames, self.cache, count, seed) for seed in self.settings["mixtures"]["seeds"]]
         return [(self.columns, stretches), *mixtures]
 
+    @property
+    def mixed_clips(self) -> list[np.ndarray]:
+        return [np.load(self.cache / f"mixtures-{seed}.clips.npy") for seed in self.settings["mixtures"]["seeds"]]
+
     @cached_property
     def banks(self) -> TextBanks:
         names = tag_names(self.data / "teacher")
@@ -108,37 +112,40 @@ class Run:
         torch.manual_seed(self.settings["seed"])
         return Heads(**self.settings["heads"])
 
-    def heads_on(self, encoder: AudioEncoder, name: str, start: Heads | None = None, changes: dict | None = None) -> Heads:
+    def heads_on(self, encoder: AudioEncoder, name: str) -> Heads:
         """Heads trained on a frozen encoder."""
-        path, heads = self.folder / f"{name}.heads.pt", start or self.fresh_heads()
+        path, heads = self.folder / f"{name}.heads.pt", self.fresh_heads()
         if not path.exists():
-            settings = self.settings["train_heads"] | (changes or {})
-            trainer = HeadTrainer(heads, encoder, self.steps(encoder, name), self.clips, self.banks, self.text, settings)
-            heads = trainer.train(self.folder / name, self.probe(encoder))
+            trainer = HeadTrainer(heads, encoder, self.steps(encoder, name), self.clips, self.banks, self.text, self.settings["train_heads"])
+            probe = self.probe(encoder)
+            heads = trainer.train(self.folder / name, probe)
             torch.save(heads.state_dict(), path)
+            print(name, probe(heads), flush=True)
         heads.load_state_dict(torch.load(path, weights_only=True))
         return heads.eval()
 
-    def finetuned(self, encoder: AudioEncoder, heads: Heads, name: str = "finetuned") -> tuple[AudioEncoder, Heads]:
-        """Backbone and heads together, from a distilled encoder and its heads."""
-        path, steps = self.folder / f"{name}.pt", self.steps(encoder, "distilled")
+    def finetuned(self, encoder: AudioEncoder, heads: Heads) -> AudioEncoder:
+        """Backbone and heads together, leg after leg from a distilled encoder and its heads; gives the encoder with the
+        mean of the legs' weights. (Heads trained along fit one leg's encoder; they are trained anew on the mean.)"""
+        path = self.folder / "finetuned.pt"
         if not path.exists():
-            settings = self.settings["train_heads"] | self.settings["finetune"]
-            tuner = FineTuner(heads, encoder, steps, self.clips, self.banks, self.text, settings)
-            tuner.connect(self.teacher, self.columns, [StretchBatches(*target, settings["teacher_frames"]) for target in self.targets])
-            named = [(*target, np.load(self.cache / f"mixtures-{seed}.clips.npy")) for seed, target in zip(self.settings["mixtures"]["seeds"], self.targets[1:])]
-            tuner.add_mixtures(named)
-            heads = tuner.train(self.folder / name)
-            torch.save({"encoder": tuner.finish().state_dict(), "heads": heads.state_dict()}, path)
-        state = torch.load(path, weights_only=True)
-        encoder.load_state_dict(state["encoder"])
-        heads.load_state_dict(state["heads"])
-        return encoder.eval().requires_grad_(False), heads.eval()
+            steps, states = self.steps(encoder, "distilled"), []
+            for number, leg in enumerate(self.settings["finetune"]["legs"], start=1):
+                settings = self.settings["train_heads"] | self.settings["finetune"] | leg
+                tuner = FineTuner(heads, encoder, steps, self.clips, self.banks, self.text, settings)
+                tuner.connect(self.teacher, self.columns, [StretchBatches(*target, settings["teacher_frames"]) for target in self.targets])
+                tuner.add_mixtures([(*target, clips) for target, clips in zip(self.targets[1:], self.mixed_clips)])
+                heads = tuner.train(self.folder / f"finetune-{number}")
+                states.append({name: value.clone() for name, value in tuner.finish().state_dict().items()})
+            mean = {name: value if not value.is_floating_point() else sum(state[name] for state in states) / len(states) for name, value in states[0].items()}
+            torch.save(mean, path)
+        encoder.load_state_dict(torch.load(path, weights_only=True))
+        return encoder.eval().requires_grad_(False)
 
     def write(self, encoder: AudioEncoder, heads: Heads, name: str, output: Path) -> None:
-        bank = build_bank(encoder, heads, self.steps(encoder, name), self.clips, self.settings["export"]["window"]["steps"], **self.settings["bank"])
+        bank = build_bank(encoder, heads, self.steps(encoder, name), self.clips, **self.settings["bank"])
         frames = random_stretches(self.frames, np.random.default_rng(self.settings["seed"]), 32, 400)
-        centre = measured_centre(encoder, torch.from_numpy(frames))
+        centre = measured_centre(encoder, torch.from_numpy(frames)) + self.settings["export"]["centre_shift"]
         export(output, encoder, heads, bank, self.settings["export"] | {"center_frames": centre}, self.text)
 
     def report(self, encoder: AudioEncoder, heads: Heads, output: Path, command: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
 
 from .encoder import AudioEncoder, LayerPlan, load_published, streaming_plan
 
@@ -45,7 +44,3 @@ def streaming_encoder(
             convolution = layer.convolution if layer.plan.name == "features.0" else layer.depthwise
             convolution.weight.copy_(fold_future(convolution.weight, layer.plan, mode))
     return encoder.eval()
-
-
-def batch_norms(encoder: AudioEncoder) -> list[nn.BatchNorm2d]:
-    return [module for module in encoder.modules() if isinstance(module, nn.BatchNorm2d)]

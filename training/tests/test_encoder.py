@@ -11,7 +11,7 @@ from earshot_training.heads import Heads, similarity
 from earshot_training.reference import ReferenceModel
 from earshot_training.streaming import LOOKAHEAD, fold_future
 
-SETTINGS = {"window": {"steps": 6}, "transport": {"regularization": 0.05}, "detection": {}, "center_frames": 3.0}
+SETTINGS = {"window": {"steps": 6}, "transport": {"clip_regularization": 0.05}, "detection": {}, "center_frames": 3.0}
 SYMMETRIC = [1, 1, 1, 1, 2, 2, 2, 1, 1, 1, 1, 1, 1, 2, 4, 4]
 
 
