@@ -73,6 +73,8 @@ package final class SourceListener: Sendable {
     private let gapCount = Atomic(0)
     private let lostSamples = Atomic(0)
     private let eventCount = Atomic(0)
+    /// UTC of the sample clock's zero, as the bits of seconds since the reference date.
+    private let clockZeroBits = Atomic(Double(0).bitPattern)
     private let levelBits = Atomic(Float(-200).bitPattern)
 
     /// - Parameters:
@@ -276,9 +278,17 @@ package final class SourceListener: Sendable {
     private func send(_ content: SourceReport.Content, clock: Int64, backlog: Double = 0) {
         if case .event(let event) = content, event.kind == .onset { eventCount.wrappingAdd(1, ordering: .relaxed) }
         let age = Double(clock) / Double(model.sampleRate) + backlog
+        // Kept while the estimate only jitters, so that all lines of an event name the same onset; it moves with the
+        // drift of the device's clock, a reopened device and steps of UTC.
+        let estimate = Date().addingTimeInterval(-age).timeIntervalSinceReferenceDate
+        var zero = Double(bitPattern: clockZeroBits.load(ordering: .relaxed))
+        if abs(estimate - zero) > 0.1 {
+            zero = estimate
+            clockZeroBits.store(zero.bitPattern, ordering: .relaxed)
+        }
         report(
             SourceReport(
-                source: configuration.name, content: content, clockZero: Date().addingTimeInterval(-age),
+                source: configuration.name, content: content, clockZero: Date(timeIntervalSinceReferenceDate: zero),
                 sampleRate: model.sampleRate))
     }
 
