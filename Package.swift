@@ -64,7 +64,8 @@ let package = Package(
         target("EventDetection"),
         target("AudioCapture", ["CALSA", "CSndfile", "CSoxr"]),
         target("Evaluation", ["TensorKernels"]),
-        target("EventServer", [nioCore, nioPosix, nioLocks, logging]),
+        target("EventMessages"),
+        target("EventServer", ["EventMessages", nioCore, nioPosix, nioLocks, logging]),
         target("EventClient", [nioCore, nioPosix]),
         target("DaemonConfiguration", [yams]),
 
@@ -78,8 +79,8 @@ let package = Package(
         executable(
             "earshotd",
             [
-                "DetectionPipeline", "AudioCapture", "Labels", "TensorKernels", "EventServer", "DaemonConfiguration",
-                "CSystemd", logging, argumentParser,
+                "DetectionPipeline", "AudioCapture", "Labels", "TensorKernels", "EventMessages", "EventServer",
+                "DaemonConfiguration", "CSystemd", logging, argumentParser,
             ]),
         executable(
             "earshot",
@@ -100,8 +101,8 @@ let package = Package(
         test("EventDetection", ["EventDetection"]),
         test("AudioCapture", ["AudioCapture", "CSndfile"]),
         test("Evaluation", ["Evaluation", "TensorKernels"], resources: [.copy("Golden")]),
-        test("EventServer", ["EventServer", logging, nioCore]),
-        test("EventClient", ["EventClient", "EventServer", logging, nioCore]),
+        test("EventServer", ["EventMessages", "EventServer", logging, nioCore]),
+        test("EventClient", ["EventClient", "EventMessages", "EventServer", logging, nioCore]),
         test("DaemonConfiguration", ["DaemonConfiguration"]),
         test(
             "DetectionPipeline",

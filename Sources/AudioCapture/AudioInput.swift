@@ -24,6 +24,8 @@ package final class AudioInput {
         package var modelSampleRate: Int
         package var channel: ChannelSelection
         package var pacing: Pacing
+        /// Whether a file begins again when it has ended, for as long as the source lives.
+        package var isLooping = false
         /// The rate of raw samples on standard input, in Hz; they are mono.
         package var standardInputRate: Int
         /// How long the consumer may stall before audio is dropped.
@@ -89,12 +91,14 @@ package final class AudioInput {
             let paced = configuration.pacing == .realtime
             let opening =
                 "\(source): \(file.formatName), \(file.sampleRate) Hz, \(channelText(file.channelCount)), "
-                + (paced ? "in real time; " : "at full speed; ")
+                + (configuration.isLooping ? "again and again, " : "") + (paced ? "in real time; " : "at full speed; ")
                 + conversionText(configuration, sampleRate: file.sampleRate, channelCount: file.channelCount)
             try self.init(
                 configuration, sampleRate: file.sampleRate, isLossless: !paced, opening: opening, threadName: "read",
                 realTimePriority: nil,
-                capture: fileCapture(file, channel: configuration.channel, pacing: configuration.pacing))
+                capture: fileCapture(
+                    file, channel: configuration.channel, pacing: configuration.pacing,
+                    isLooping: configuration.isLooping))
         case .standardInput:
             try self.init(standardInput: 0, configuration)
         }

@@ -91,6 +91,16 @@ final class SoundFile {
         return count
     }
 
+    /// Goes back to the beginning.
+    /// - Throws: ``AudioCaptureError`` of kind `input` where the format does not allow it.
+    func rewind() throws {
+        guard sf_seek(handle, 0, SEEK_SET) == 0 else {
+            throw AudioCaptureError(
+                .input, "\(path): cannot be read again from its beginning: \(Self.text(sf_strerror(handle)))")
+        }
+        framesRead = 0
+    }
+
     /// Why the file ended before it should, if it did. Call it when ``read(into:frameCount:)`` has returned 0.
     func failureAtEnd() -> AudioCaptureError? {
         let after = "after \(secondsText(framesRead))"

@@ -163,7 +163,7 @@ extension DaemonConfiguration {
 }
 
 extension SourceConfiguration {
-    fileprivate static let keys = ["name", "device", "channel", "description", "labels", "realtime"]
+    fileprivate static let keys = ["name", "device", "channel", "description", "labels", "realtime", "loop"]
 
     fileprivate init?(
         _ entry: MappingReader, paths: PathResolver, labels readLabels: (Node, String) -> [LabelSetting]
@@ -199,6 +199,10 @@ extension SourceConfiguration {
         if let isRealtime = entry.boolean("realtime") {
             self.isRealtime = isRealtime
             if isRealtime, !isFile { entry.report("realtime", "is for files; a device has its own pace") }
+        }
+        if let isLooping = entry.boolean("loop") {
+            self.isLooping = isLooping
+            if isLooping, !isFile { entry.report("loop", "is for files; a device has no end") }
         }
         if name == nil || device == nil { return nil }
     }

@@ -53,6 +53,8 @@ package struct SourceConfiguration: Sendable, Equatable {
     package var labels: [LabelSetting]?
     /// Whether a file is read at the pace of its audio instead of as fast as possible.
     package var isRealtime = false
+    /// Whether a file begins again when it has ended.
+    package var isLooping = false
     /// Where in the configuration the source begins; 0 if it is not written there.
     package var line = 0
 

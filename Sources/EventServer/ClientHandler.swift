@@ -1,3 +1,4 @@
+import EventMessages
 import Logging
 import NIOCore
 
@@ -178,7 +179,7 @@ final class ClientHandler: ChannelInboundHandler {
 
     /// Takes a message in if the client has subscribed to it.
     func enqueue(_ broadcast: Broadcast) {
-        guard context != nil, subscription?.admits(broadcast.message) == true else { return }
+        guard context != nil, subscription?.admits(broadcast.header) == true else { return }
         if queue.isFull { pump() }
         if queue.append(broadcast) { countMissed(1) }
     }
@@ -198,7 +199,7 @@ final class ClientHandler: ChannelInboundHandler {
     }
 
     /// How many labels of a `top` message the client wants, nil if none.
-    func topCount(for message: ServerMessage) -> Int? {
+    func topCount(for message: MessageHeader) -> Int? {
         if let topRequest, topRequest.sources?.contains(where: { $0.matches(message.source) }) ?? true {
             return topRequest.count
         }

@@ -1,15 +1,16 @@
+import EventMessages
 import NIOCore
 
-/// A message with its number, encoded once and shared by all clients that get it.
+/// A message on its way out, shared by all clients that get it.
 final class Broadcast: Sendable {
-    let message: ServerMessage
     let sequence: Int64
+    let header: MessageHeader
     let line: ByteBuffer
 
-    init(_ message: ServerMessage, sequence: Int64) {
-        self.message = message
-        self.sequence = sequence
-        line = ByteBuffer(bytes: message.line(sequence: sequence))
+    init(_ message: SequencedMessage) {
+        sequence = message.sequence
+        header = message.header
+        line = ByteBuffer(bytes: message.line)
     }
 }
 
@@ -70,8 +71,8 @@ struct ClientQueue {
     }
 
     /// Keeps what a new filter admits.
-    mutating func retain(where admits: (ServerMessage) -> Bool) {
-        messages = CircularBuffer(messages.filter { admits($0.message) })
+    mutating func retain(where admits: (MessageHeader) -> Bool) {
+        messages = CircularBuffer(messages.filter { admits($0.header) })
     }
 
     mutating func removeAll() {

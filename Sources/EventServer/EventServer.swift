@@ -1,3 +1,4 @@
+package import EventMessages
 package import Logging
 import NIOConcurrencyHelpers
 import NIOCore
@@ -156,10 +157,21 @@ package final class EventServer: Sendable {
     @discardableResult
     package func publish(_ message: ServerMessage) -> Int64? {
         let (sequence, mustNotify) = mailbox.put(message)
-        if mustNotify, case .running(let running) = state.withLockedValue({ $0 }) {
-            running.hub.eventLoop.execute { running.hub.value.deliverMail() }
-        }
+        if mustNotify { notify() }
         return sequence
+    }
+
+    /// Sends messages that have their numbers already to all clients that want them. From one thread at a time; never
+    /// waits. A number left out is a message lost, and clients are told so.
+    ///
+    /// - Precondition: Numbers ascend, from `firstSequence` on; ``publish(_:)-(ServerMessage)`` is used for `top` alone then.
+    package func publish(_ messages: some Sequence<SequencedMessage>) {
+        if mailbox.put(messages) { notify() }
+    }
+
+    private func notify() {
+        guard case .running(let running) = state.withLockedValue({ $0 }) else { return }
+        running.hub.eventLoop.execute { running.hub.value.deliverMail() }
     }
 
     /// Removes the socket file, sends what is left to clients that read, and closes. Does nothing if not started.

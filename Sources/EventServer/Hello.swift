@@ -1,3 +1,5 @@
+import EventMessages
+
 /// What the daemon says of itself to each new client.
 package struct HelloInformation: Sendable, Equatable {
     /// Version of earshot.

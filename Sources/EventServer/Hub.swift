@@ -1,3 +1,4 @@
+import EventMessages
 import Logging
 import NIOCore
 import Synchronization
@@ -87,32 +88,37 @@ final class Hub {
     // MARK: Messages
 
     func deliverMail() {
-        let mail = mailbox.take()
-        counters.handOverDropped += mail.droppedCount
+        let entries = mailbox.take()
         // Clients may go while they are written to.
         let clients = Array(self.clients.values)
-        if mail.droppedCount > 0 {
-            logger.warning("event loop behind, messages lost", metadata: ["count": "\(mail.droppedCount)"])
-            for client in clients {
-                client.skip(count: mail.droppedCount, firstSequence: mail.firstDroppedSequence)
-            }
-        }
-        for entry in mail.entries {
-            if let sequence = entry.sequence {
-                lastSequence = sequence
-                let broadcast = Broadcast(entry.message, sequence: sequence)
+        for entry in entries {
+            switch entry {
+            case .numbered(let message):
+                reportHole(before: message.sequence, to: clients)
+                lastSequence = message.sequence
+                let broadcast = Broadcast(message)
                 for client in clients { client.enqueue(broadcast) }
-            } else {
-                deliverTop(entry.message, to: clients)
+            case .top(let top):
+                deliverTop(.top(top), to: clients)
             }
         }
         for client in clients { client.pump() }
     }
 
+    /// Numbers that never came here: the messages were dropped on the way, and all clients are told.
+    private func reportHole(before sequence: Int64, to clients: [ClientHandler]) {
+        let count = Int(clamping: sequence - lastSequence - 1)
+        guard count > 0 else { return }
+        counters.handOverDropped += count
+        logger.warning("event loop behind, messages lost", metadata: ["count": "\(count)"])
+        for client in clients { client.skip(count: count, firstSequence: lastSequence + 1) }
+    }
+
     private func deliverTop(_ message: ServerMessage, to clients: [ClientHandler]) {
+        let header = message.header
         var lines: [Int: ByteBuffer] = [:]
         for client in clients {
-            guard let count = client.topCount(for: message) else { continue }
+            guard let count = client.topCount(for: header) else { continue }
             let line = lines[count] ?? ByteBuffer(bytes: message.line(sequence: nil, topCount: count))
             lines[count] = line
             client.sendTop(line)

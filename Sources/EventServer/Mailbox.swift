@@ -1,28 +1,20 @@
+import EventMessages
 import NIOConcurrencyHelpers
 import NIOCore
 import Synchronization
 
-/// Hands messages from any thread to the event loop: numbers them, never waits, never grows beyond its limit. In the
-/// other direction it tells whether `top` is wanted.
+/// Hands messages from any thread to the event loop: never waits, never grows beyond its limit. In the other direction it
+/// tells whether `top` is wanted.
 final class Mailbox: Sendable {
-    struct Entry: Sendable {
-        var message: ServerMessage
-        /// Nil for `top`, which has none.
-        var sequence: Int64?
-    }
-
-    /// All that came since the last call, oldest first.
-    struct Contents: Sendable {
-        /// Numbered messages dropped before the entries because the event loop was behind.
-        var droppedCount = 0
-        var firstDroppedSequence: Int64 = 0
-        var entries = CircularBuffer<Entry>()
+    enum Entry: Sendable {
+        case numbered(SequencedMessage)
+        case top(TopMessage)
     }
 
     private struct State {
         var lastSequence: Int64
         var isOpen = false
-        var contents = Contents()
+        var entries = CircularBuffer<Entry>()
     }
 
     let limit: Int
@@ -54,26 +46,42 @@ final class Mailbox: Sendable {
     /// - Returns: The number, and whether the event loop must be told: it has not been since it last took the contents.
     func put(_ message: ServerMessage) -> (sequence: Int64?, mustNotify: Bool) {
         state.withLockedValue { state in
-            var sequence: Int64?
-            if message.isSequenced {
-                state.lastSequence += 1
-                sequence = state.lastSequence
-            }
-            guard state.isOpen else { return (sequence, false) }
-            let isFull = state.contents.entries.count >= limit
-            if isFull, let dropped = state.contents.entries.popFirst()?.sequence {
-                if state.contents.droppedCount == 0 { state.contents.firstDroppedSequence = dropped }
-                state.contents.droppedCount += 1
-            }
-            state.contents.entries.append(Entry(message: message, sequence: sequence))
-            return (sequence, state.contents.entries.count == 1 && !isFull)
+            if case .top(let top) = message { return (nil, put(.top(top), in: &state)) }
+            let numbered = SequencedMessage(message, sequence: state.lastSequence + 1)
+            state.lastSequence = numbered.sequence
+            return (numbered.sequence, put(.numbered(numbered), in: &state))
         }
     }
 
-    func take() -> Contents {
+    /// Leaves messages that have their numbers for the event loop.
+    ///
+    /// - Returns: Whether the event loop must be told.
+    func put(_ messages: some Sequence<SequencedMessage>) -> Bool {
         state.withLockedValue { state in
-            defer { state.contents = Contents() }
-            return state.contents
+            var mustNotify = false
+            for message in messages {
+                precondition(message.sequence > state.lastSequence, "numbers must ascend")
+                state.lastSequence = message.sequence
+                if put(.numbered(message), in: &state) { mustNotify = true }
+            }
+            return mustNotify
+        }
+    }
+
+    /// When it is full the oldest goes; the event loop sees the hole in the numbers.
+    private func put(_ entry: Entry, in state: inout State) -> Bool {
+        guard state.isOpen else { return false }
+        let isFull = state.entries.count >= limit
+        if isFull { state.entries.removeFirst() }
+        state.entries.append(entry)
+        return state.entries.count == 1 && !isFull
+    }
+
+    /// All that came since the last call, oldest first.
+    func take() -> CircularBuffer<Entry> {
+        state.withLockedValue { state in
+            defer { state.entries = CircularBuffer() }
+            return state.entries
         }
     }
 }

@@ -1,3 +1,5 @@
+import EventMessages
+
 /// What a client asks for in one line.
 struct Request: Sendable, Equatable {
     enum Method: Sendable, Equatable {

@@ -1,3 +1,5 @@
+import EventMessages
+
 /// Why a request was not done. The connection stays up.
 struct RequestError: Error, Equatable {
     enum Code: String, Sendable {

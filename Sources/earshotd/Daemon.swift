@@ -3,6 +3,7 @@ import AudioEmbedding
 import DaemonConfiguration
 import DetectionPipeline
 import Dispatch
+import EventMessages
 import EventServer
 import Foundation
 import Labels

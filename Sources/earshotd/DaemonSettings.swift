@@ -1,6 +1,7 @@
 import AudioCapture
 import DaemonConfiguration
 import DetectionPipeline
+import EventMessages
 import EventServer
 import Logging
 
@@ -41,6 +42,7 @@ extension SourceListener.Configuration {
             pacing: source.isRealtime ? .realtime : .fullSpeed, standardInputRate: standardInputRate,
             ringDuration: .seconds(configuration.ringLength))
         if case .number(let number) = source.channel { input.channel = .index(number) }
+        input.isLooping = source.isLooping
         self.init(name: source.name, input: input, detection: detection)
     }
 }

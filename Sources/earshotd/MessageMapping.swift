@@ -1,5 +1,5 @@
 import DetectionPipeline
-import EventServer
+import EventMessages
 import Foundation
 
 extension SourceReport {

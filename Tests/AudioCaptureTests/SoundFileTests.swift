@@ -56,6 +56,36 @@ import Testing
         #expect(maximumDifference(mixed.samples[inner], half[inner]) < format.tolerance)
     }
 
+    /// Formats that seek each in their own way; the seam is at the very sample.
+    @Test(arguments: ["wav", "flac", "ogg", "mp3"]) func loopBeginsAgain(kind: String) throws {
+        let folder = try TemporaryFolder()
+        let path = folder.file("loop.\(kind)")
+        let formats = [
+            "wav": SF_FORMAT_WAV | SF_FORMAT_PCM_16, "flac": SF_FORMAT_FLAC | SF_FORMAT_PCM_16,
+            "ogg": SF_FORMAT_OGG | SF_FORMAT_VORBIS, "mp3": SF_FORMAT_MPEG | SF_FORMAT_MPEG_LAYER_III,
+        ]
+        try writeSoundFile(path, format: formats[kind]!, rate: 32_000, sine(500, rate: 32_000, count: 10_001))
+        let once = Recording(try AudioInput(.init(source: .file(path: path))))
+        var configuration = AudioInput.Configuration(source: .file(path: path))
+        configuration.isLooping = true
+        let looped = Recording(try AudioInput(configuration), limit: 35_000)
+        #expect(once.samples.count == 10_001 && looped.failure == nil && looped.samples.count >= 35_000)
+        let expected = looped.samples.indices.map { once.samples[$0 % once.samples.count] }
+        #expect(maximumDifference(looped.samples, expected) < 1e-3)
+    }
+
+    @Test func damagedLoopEnds() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.file("cut.wav")
+        try writeSoundFile(
+            path, format: SF_FORMAT_WAV | SF_FORMAT_PCM_16, rate: 32_000, sine(500, rate: 32_000, count: 10_000))
+        try FileHandle(forWritingTo: URL(fileURLWithPath: path)).truncate(atOffset: 8_000)
+        var configuration = AudioInput.Configuration(source: .file(path: path))
+        configuration.isLooping = true
+        let recording = Recording(try AudioInput(configuration), limit: 35_000)
+        #expect(recording.failure?.description.contains("truncated") == true && recording.samples.count < 10_000)
+    }
+
     /// A small ring makes reader and consumer wait for each other all the time.
     @Test func fullSpeedLosesNothing() throws {
         let folder = try TemporaryFolder()

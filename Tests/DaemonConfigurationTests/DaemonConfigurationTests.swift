@@ -39,6 +39,7 @@ import Testing
                 device: sounds/a.wav
                 channel: mix
                 realtime: yes
+                loop: true
                 labels: siren
               - {name: stdin, device: "-"}
             detection: {on: 0.6, off: .4, median: 500ms, minimum_length: 0.3s, minimum_gap: 0, cooldown: 2m,
@@ -70,7 +71,8 @@ import Testing
         #expect(result.sources[1].device == "/etc/earshot/sounds/a.wav")
         #expect(result.sources[1].channel == .mix)
         #expect(result.sources[1].isRealtime)
-        #expect(result.sources[1].labels == [.text("siren", line: 14)])
+        #expect(result.sources[1].labels == [.text("siren", line: 15)])
+        #expect(result.sources[1].isLooping && !result.sources[0].isLooping)
         #expect(result.sources[2].device == "-")
         var detection = DetectionConfiguration()
         detection.onThreshold = 0.6
@@ -123,6 +125,7 @@ import Testing
         ),
         ("sources:\n  - {name: a, device: x, channel: 0}", "e.yaml:2: sources[0].channel: must be mix or a number"),
         ("sources:\n  - {name: a, device: 'alsa:x', realtime: true}", "e.yaml:2: sources[0].realtime: is for files"),
+        ("sources:\n  - {name: a, device: 'alsa:x', loop: true}", "e.yaml:2: sources[0].loop: is for files"),
         ("sources:\n  - {name: a, device: x, realtime: maybe}", "e.yaml:2: sources[0].realtime: must be true or false"),
         ("detection:\n  on: 1.5", "e.yaml:2: detection.on: must be a number from 0 to 1, not \"1.5\""),
         ("detection:\n  on: nan", "e.yaml:2: detection.on: must be a number"),

@@ -1,3 +1,4 @@
+import EventMessages
 import EventServer
 import Foundation
 import Logging

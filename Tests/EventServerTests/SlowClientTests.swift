@@ -1,3 +1,4 @@
+import EventMessages
 import Foundation
 import Testing
 

@@ -1,3 +1,4 @@
+import EventMessages
 import Foundation
 import Testing
 
@@ -117,7 +118,7 @@ import Testing
             Fixture.event(.offset, score: 0.3, event: "a"), Fixture.event(.onset, score: .nan, event: "b"),
             Fixture.gap(),
         ]
-        let verdicts = messages.map { subscription.admits($0) }
+        let verdicts = messages.map { subscription.admits($0.header) }
         #expect(verdicts == [false, true, true, true, false, false, true])
     }
 }

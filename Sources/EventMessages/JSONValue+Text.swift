@@ -14,7 +14,7 @@ extension JSONValue: Decodable {
 
     /// - Parameter text: JSON in UTF-8.
     /// - Throws: `DecodingError`, also for deeper nesting and for a number that is too large for a `Double`.
-    init(text: [UInt8]) throws {
+    package init(text: [UInt8]) throws {
         // With the space: the decoder traps on a text that ends with the bracket that is one too many for it (the 513th).
         self = try JSONDecoder().decode(JSONValue.self, from: Data(text + [UInt8(ascii: " ")]))
     }
@@ -51,7 +51,7 @@ extension JSONValue {
     /// The value as one line of JSON with its newline.
     ///
     /// Hand-written for the order of members, and about three times faster than `JSONEncoder`.
-    var line: [UInt8] {
+    package var line: [UInt8] {
         var text: [UInt8] = []
         text.reserveCapacity(512)
         append(to: &text)

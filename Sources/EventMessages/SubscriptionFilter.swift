@@ -31,16 +31,16 @@ package struct SubscriptionFilter: Sendable, Equatable {
     package static let defaultTypes = Set(MessageType.allCases).subtracting([.top])
 
     /// Whether one message passes, by itself.
-    package func matches(_ message: ServerMessage) -> Bool {
+    package func matches(_ message: MessageHeader) -> Bool {
         guard matchesButForScore(message) else { return false }
-        guard case .event(let event) = message, let minimumScore else { return true }
+        guard let event = message.event, let minimumScore else { return true }
         return event.score >= minimumScore
     }
 
-    fileprivate func matchesButForScore(_ message: ServerMessage) -> Bool {
+    fileprivate func matchesButForScore(_ message: MessageHeader) -> Bool {
         guard types.contains(message.type) else { return false }
         if let sources, !sources.contains(where: { $0.matches(message.source) }) { return false }
-        guard case .event(let event) = message, let labels else { return true }
+        guard let event = message.event, let labels else { return true }
         return labels.contains { $0.matches(event.label) }
     }
 }
@@ -49,26 +49,27 @@ package struct SubscriptionFilter: Sendable, Equatable {
 ///
 /// An event whose onset was sent is followed to its offset, whatever its later scores: no client waits for an end that
 /// was filtered out.
-struct Subscription {
-    let filter: SubscriptionFilter
+package struct Subscription: Sendable {
+    package let filter: SubscriptionFilter
     private var openEvents: Set<String> = []
 
     /// Events remembered at most, should offsets never come; beyond it is forgotten all.
     private static let memory = 16_384
 
-    init(_ filter: SubscriptionFilter) {
+    package init(_ filter: SubscriptionFilter) {
         self.filter = filter
     }
 
-    mutating func admits(_ message: ServerMessage) -> Bool {
-        guard case .event(let event) = message, filter.minimumScore != nil else { return filter.matches(message) }
-        let isOpen = openEvents.contains(event.event)
+    /// Whether the message is for this client; to be asked in the order of the messages.
+    package mutating func admits(_ message: MessageHeader) -> Bool {
+        guard let event = message.event, filter.minimumScore != nil else { return filter.matches(message) }
+        let isOpen = openEvents.contains(event.name)
         guard isOpen ? filter.matchesButForScore(message) : filter.matches(message) else { return false }
-        if event.kind == .offset {
-            openEvents.remove(event.event)
+        if message.type == .offset {
+            openEvents.remove(event.name)
         } else if !isOpen {
             if openEvents.count >= Subscription.memory { openEvents.removeAll() }
-            openEvents.insert(event.event)
+            openEvents.insert(event.name)
         }
         return true
     }

@@ -4,7 +4,7 @@ extension ServerMessage {
     /// - Parameters:
     ///   - sequence: The message's number; nil leaves `seq` out.
     ///   - topCount: How many labels of `top` are written at most.
-    func line(sequence: Int64?, topCount: Int = .max) -> [UInt8] {
+    package func line(sequence: Int64?, topCount: Int = .max) -> [UInt8] {
         var members: [JSONValue.Member] = [.init("type", .string(type.rawValue))]
         if let sequence { members.append(.init("seq", .integer(sequence))) }
         switch self {
@@ -67,19 +67,6 @@ extension TopMessage {
             .init("level_dbfs", .decimal(levelDecibels, places: Precision.level)),
             .init("top", .ranking(top.prefix(topCount))),
         ]
-    }
-}
-
-/// A hole in what one client got, written in the place of the hole: `{"type":"lagged","missed":n,"resume":SEQ}`.
-struct LaggedMessage: Sendable, Equatable {
-    /// How many messages that the client had subscribed to were dropped.
-    var missed: Int
-    /// The number before the first dropped one: everything after it is what to ask for.
-    var resume: Int64
-
-    var line: [UInt8] {
-        let value: JSONValue = ["type": "lagged", "missed": .integer(missed), "resume": .integer(resume)]
-        return value.line
     }
 }
 

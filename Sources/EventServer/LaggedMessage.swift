@@ -1,0 +1,14 @@
+import EventMessages
+
+/// A hole in what one client got, written in the place of the hole: `{"type":"lagged","missed":n,"resume":SEQ}`.
+struct LaggedMessage: Sendable, Equatable {
+    /// How many messages that the client had subscribed to were dropped.
+    var missed: Int
+    /// The number before the first dropped one: everything after it is what to ask for.
+    var resume: Int64
+
+    var line: [UInt8] {
+        let value: JSONValue = ["type": "lagged", "missed": .integer(missed), "resume": .integer(resume)]
+        return value.line
+    }
+}
