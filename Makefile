@@ -12,6 +12,10 @@ DESTDIR ?=
 BINDIR = $(PREFIX)/bin
 DATADIR = $(PREFIX)/share/earshot
 DOCDIR = $(PREFIX)/share/doc/earshot
+MANDIR = $(PREFIX)/share/man
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 # systemd looks into the lib folders of these two prefixes only.
 SYSTEMD_PREFIX = $(if $(filter /usr /usr/local,$(PREFIX)),$(PREFIX)/lib,/etc)
 UNITDIR ?= $(SYSTEMD_PREFIX)/systemd/system
@@ -33,12 +37,16 @@ EARSHOT = $(PRODUCT)/release/earshot
 EARSHOTD = $(PRODUCT)/release/earshotd
 
 DEMO = Tests/Fixtures/demo.flac
+MANUAL = $(notdir $(basename $(wildcard docs/man/*.in)))
 TEXT_ENCODER = models/text/all-MiniLM-L6-v2
 PACKAGES = libasound2-dev libfftw3-dev libopenblas-dev libsndfile1-dev libsoxr-dev libsystemd-dev pkg-config
 # A sound server for the capture tests.
 TEST_PACKAGES = pulseaudio pulseaudio-utils libasound2-plugins
+DEB_PACKAGES = debhelper lintian
+# Of the Debian package; the product's own version unless it is told otherwise.
+DEB_VERSION ?=
 
-.PHONY: help run test build text-encoder demo train bench format lint install uninstall test-systemd clean packages swift
+.PHONY: help run test build text-encoder demo train bench format lint install uninstall deb test-systemd test-deb clean packages swift
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -69,8 +77,14 @@ test: packages swift ## install what is missing, then run all tests
 	@models/install-text-encoder || { status=$$?; test $$status = 3 || exit $$status; }
 	@swift test -c release $(SWIFTFLAGS)
 
-build: packages swift ## build the daemon and the tool (release)
+build: packages swift ## build the daemon and the tool (release), their manual pages and completions
 	@$(PRODUCT_BUILD)
+	@docs/man/generate $(PRODUCT)/release $(PRODUCT)/man
+	@mkdir -p $(PRODUCT)/completions
+	@for program in earshot earshotd; do for shell in bash zsh fish; do \
+		$(PRODUCT)/release/$$program --generate-completion-script $$shell | sed '1{/^#!/d}' \
+			>$(PRODUCT)/completions/$$program.$$shell; \
+	done; done
 
 text-encoder: packages ## install the text encoder for labels of your own
 	@models/install-text-encoder
@@ -95,6 +109,13 @@ test-systemd: build ## run the installed service under a booted systemd (as root
 	@models/install-text-encoder || { status=$$?; test $$status = 3 || exit $$status; }
 	@Tests/systemd/run
 
+deb: PACKAGES += $(DEB_PACKAGES)
+deb: build ## build a Debian package into .build-release
+	@systemd/debian/build $(PRODUCT) $(DEB_VERSION)
+
+test-deb: deb ## install, upgrade and purge the package under a booted systemd (as root; debootstrap, systemd-nspawn)
+	@Tests/systemd/run-deb $(PRODUCT)/earshot_*.deb
+
 clean: ## remove what was built (not the text encoder)
 	rm -rf .build $(PRODUCT)
 
@@ -109,8 +130,16 @@ install: ## install under PREFIX (/usr/local), configuration in SYSCONFDIR (/etc
 		install -d $(DESTDIR)$(DATADIR)/$$model; \
 		install -m 644 $$(ls -d $$model/* | grep -v /golden) $(DESTDIR)$(DATADIR)/$$model; \
 	done
+	install -m 755 models/install-text-encoder $(DESTDIR)$(DATADIR)
 	install -d $(DESTDIR)$(DOCDIR)
-	install -m 644 $(wildcard README.md) LICENSE NOTICE $(DESTDIR)$(DOCDIR)
+	install -m 644 $(wildcard README.md) $(wildcard docs/*.md) LICENSE NOTICE $(DESTDIR)$(DOCDIR)
+	install -d $(foreach section,1 5 8,$(DESTDIR)$(MANDIR)/man$(section)) $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(FISHDIR)
+	$(foreach page,$(MANUAL),$(call rewritten,$(PRODUCT)/man/$(page),$(MANDIR)/man$(patsubst .%,%,$(suffix $(page)))/$(page)))
+	for program in earshot earshotd; do \
+		install -m 644 $(PRODUCT)/completions/$$program.bash $(DESTDIR)$(BASHDIR)/$$program; \
+		install -m 644 $(PRODUCT)/completions/$$program.zsh $(DESTDIR)$(ZSHDIR)/_$$program; \
+		install -m 644 $(PRODUCT)/completions/$$program.fish $(DESTDIR)$(FISHDIR)/$$program.fish; \
+	done
 	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSUSERSDIR) $(DESTDIR)$(SYSCONFDIR)/earshot
 	$(call rewritten,systemd/earshotd.service,$(UNITDIR)/earshotd.service)
 	$(call rewritten,systemd/earshot.sysusers,$(SYSUSERSDIR)/earshot.conf)
@@ -125,6 +154,9 @@ install: ## install under PREFIX (/usr/local), configuration in SYSCONFDIR (/etc
 uninstall: ## remove what install brought; PURGE=1 also an edited configuration, the state and the user
 	@if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ]; then systemctl disable --now --quiet earshotd || true; fi
 	rm -f $(DESTDIR)$(BINDIR)/earshotd $(DESTDIR)$(BINDIR)/earshot
+	rm -f $(foreach page,$(MANUAL),$(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(page)))/$(page))
+	rm -f $(foreach program,earshot earshotd,$(DESTDIR)$(BASHDIR)/$(program) $(DESTDIR)$(ZSHDIR)/_$(program) \
+		$(DESTDIR)$(FISHDIR)/$(program).fish)
 	rm -f $(DESTDIR)$(UNITDIR)/earshotd.service $(DESTDIR)$(SYSUSERSDIR)/earshot.conf
 	@edited=$(DESTDIR)$(SYSCONFDIR)/earshot/earshot.yaml; \
 	if cmp -s $(DESTDIR)$(DOCDIR)/earshot.yaml $$edited; then rm -f $$edited; fi
@@ -132,7 +164,9 @@ uninstall: ## remove what install brought; PURGE=1 also an edited configuration,
 	$(if $(PURGE),rm -rf $(DESTDIR)$(SYSCONFDIR)/earshot $(DESTDIR)/var/lib/earshot)
 	@rmdir --ignore-fail-on-non-empty $(DESTDIR)$(SYSCONFDIR)/earshot $(DESTDIR)/var/lib/earshot 2>/dev/null || true
 	$(if $(filter /usr,$(PREFIX)),,@rmdir --ignore-fail-on-non-empty $(foreach folder, \
-		lib/systemd/system lib/systemd lib/sysusers.d share/doc,$(DESTDIR)$(PREFIX)/$(folder)) 2>/dev/null || true)
+		lib/systemd/system lib/systemd lib/sysusers.d share/doc share/bash-completion/completions share/bash-completion \
+		share/zsh/site-functions share/zsh share/fish/vendor_completions.d share/fish \
+		share/man/man1 share/man/man5 share/man/man8,$(DESTDIR)$(PREFIX)/$(folder)) 2>/dev/null || true)
 	@if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ]; then \
 		systemctl daemon-reload && systemctl reset-failed earshotd 2>/dev/null || true; \
 		$(if $(PURGE),if id earshot >/dev/null 2>&1; then userdel earshot; fi;) \
@@ -145,6 +179,7 @@ uninstall: ## remove what install brought; PURGE=1 also an edited configuration,
 define rewritten
 sed -e 's#/usr/local#$(PREFIX)#g' -e 's#/etc/earshot#$(SYSCONFDIR)/earshot#g' $(1) > $(DESTDIR)$(2)
 chmod 644 $(DESTDIR)$(2)
+
 endef
 
 # Debian packages that are missing; says which, and asks sudo for them where the user is not root.

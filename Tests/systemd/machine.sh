@@ -1,8 +1,8 @@
 # A machine with a booted systemd, for the script that sources this. Needs root.
 # shellcheck shell=bash
 
-machine_packages=systemd,systemd-sysv,libasound2,libsndfile1,libsoxr0,libfftw3-single3,libopenblas0-pthread
-machine_packages+=,sndfile-programs,make,jq,socat,procps
+# What every machine has, besides what a test adds.
+machine_packages=systemd,systemd-sysv,jq,socat,procps
 machine_leader=
 machine_job=
 
@@ -22,13 +22,13 @@ machine_build() {
     echo "$suite $machine_packages" >"$root/.complete"
 }
 
-# machine_boot ROOT SOURCES: boots it with the repository at /src. What happens inside is gone with the machine: only an
-# overlay in memory is written to.
+# machine_boot ROOT SOURCES OFFER: boots it with the repository at /src and a folder at /offer. What happens inside is gone
+# with the machine: only an overlay in memory is written to.
 machine_boot() {
     # Without a unified hierarchy on the host, systemd-nspawn would ask for one all the same.
     if [ ! -e /sys/fs/cgroup/cgroup.controllers ]; then export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=0; fi
     timeout --kill-after=20 1200 systemd-nspawn --quiet --boot --directory="$1" --volatile=overlay \
-        --machine=earshot-test-$$ --register=no --keep-unit --private-network --bind-ro="$2:/src" \
+        --machine=earshot-test-$$ --register=no --keep-unit --private-network --bind-ro="$2:/src" --bind-ro="$3:/offer" \
         </dev/null >"$1.console" 2>&1 &
     machine_job=$!
     local nspawn
