@@ -1,0 +1,1 @@
+"""A small laboratory for losses, metrics and text tricks: two heads on cached embeddings of the published network."""
