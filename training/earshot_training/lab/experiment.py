@@ -196,6 +196,9 @@ class Run:
         scores = self.similarity(audio, text)
         put("audio to text", scores, relevant)
         put("text to audio", scores.T, relevant.T)
+        plan = sinkhorn(-scores.double(), self.regularisation, iterations=100, tolerance=1e-4)
+        put("audio to text, balanced", plan, relevant)
+        put("text to audio, balanced", plan.T, relevant.T)
         result["gap"] = self.gap(audio, text, relevant)
         result["pair cosine"] = nn.functional.cosine_similarity(audio, text[relevant.double().argmax(dim=1)]).mean().item()
 
