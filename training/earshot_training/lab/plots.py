@@ -8,6 +8,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from PIL import Image
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -20,6 +21,9 @@ def save(figure: plt.Figure, path: Path) -> None:
     figure.tight_layout()
     figure.savefig(path, dpi=80)
     plt.close(figure)
+    with Image.open(path) as picture:  # a palette of 64 colours: a third of the size
+        palette = picture.convert("RGB").quantize(64)
+    palette.save(path, optimize=True)
 
 
 def file_name(name: str) -> str:

@@ -37,24 +37,30 @@ COLUMNS = {
 
 
 def cell(values: list[float], digits: int = 1) -> str:
-    """Mean ± standard deviation."""
+    """Mean ± standard deviation; of a single value the value alone."""
     if not values:
         return ""
-    spread = statistics.stdev(values) if len(values) > 1 else float("nan")
-    return f"{statistics.mean(values):.{digits}f} ± {spread:.{digits}f}"
+    spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.{digits}f}{spread}"
 
 
 def markdown(results: Results, configuration: dict, seeds: list[int], only: list[str] | None = None) -> str:
+    """One section per table. Runs of which not all seeds have finished say so; those without any are named at the end."""
     parts = []
     for table, runs in table_runs(configuration, only).items():
         content = configuration["tables"][table]
         parts.append(f"### {content['title']}\n\n`python lab.py sweep --table {table}`, then `python lab.py tables --table {table}`\n")
+        finished = {name: rows for name, settings in runs.items() if (rows := results.of(settings, seeds))}
         for kind in content["columns"]:
-            columns = COLUMNS[kind]
+            columns = {title: key for title, key in COLUMNS[kind].items() if key is None or any(key in row for rows in finished.values() for row in rows)}
+            if len(columns) == 1:
+                continue
             lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-            for name, settings in runs.items():
-                rows = results.of(settings, seeds)
+            for name, rows in finished.items():
                 short = f" ({len(rows)} of {len(seeds)} seeds)" if len(rows) < len(seeds) else ""
-                lines.append("| " + " | ".join(f"{name}{short}" if key is None else cell([row[key] for row in rows if key in row], 2 if key == "gap" else 1) for key in columns.values()) + " |")
+                cells = [name + short if key is None else cell([row[key] for row in rows if key in row], 2 if key == "gap" else 1) for key in columns.values()]
+                lines.append("| " + " | ".join(cells) + " |")
             parts.append("\n".join(lines) + "\n")
+        if missing := [name for name in runs if name not in finished]:
+            parts.append(f"Not run: {'; '.join(missing)}.\n")
     return "\n".join(parts)
