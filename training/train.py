@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=HERE / "cache", help="decoded log-mels and sentence embeddings (about 2.5 GB)")
     parser.add_argument("--run", type=Path, default=HERE / "runs/default", help="checkpoints and logs; a run resumes from them")
     parser.add_argument("--output", type=Path, default=HERE.parent / "models/earshot-mn04")
+    parser.add_argument("--start", type=Path, help="model directory to go on from, in place of the stages before the streams")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="changes a setting of the configuration")
     arguments = parser.parse_args()
     if not (arguments.data / "train/manifest.csv").exists():
@@ -48,11 +49,14 @@ def main() -> None:
         override(settings, assignment)
 
     run = Run(arguments.data, arguments.cache, arguments.run, settings)
-    encoder = run.distilled()
-    heads = run.heads_on(encoder, "distilled")
-    encoder = run.finetuned(encoder, heads)
-    heads = run.heads_on(encoder, "finetuned")
-    run.write(encoder, heads, "finetuned", arguments.output)
+    if arguments.start is None:
+        encoder = run.distilled()
+        encoder = run.finetuned(encoder, run.heads_on(encoder, "distilled"))
+        heads = run.heads_on(encoder, "finetuned")
+    else:
+        encoder, heads = run.from_directory(arguments.start)
+    encoder, heads = run.tuned_on_streams(encoder, heads)
+    run.write(encoder, heads, arguments.output)
     run.report(encoder, heads, arguments.output, "training/train.sh")
 
 

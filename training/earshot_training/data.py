@@ -97,6 +97,10 @@ class FrameCache:
     def __len__(self) -> int:
         return len(self.index)
 
+    def into_memory(self) -> None:
+        """Reads all frames at once: random access to a mapped file costs a page fault per frame or so."""
+        self.frames = np.fromfile(self.frames.filename, np.float16).reshape(self.frames.shape)
+
     def frame_count(self, clip: int, tail_samples: int = 0) -> int:
         """Frames of the clip when `tail_samples` zeros follow it."""
         return max(1, frame_count(int(self.index[clip, 2]) + tail_samples))

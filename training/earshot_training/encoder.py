@@ -217,6 +217,10 @@ class AudioEncoder(nn.Module):
         self.hidden = nn.Linear(EMBEDDING_SIZE, HIDDEN_SIZE)
         self.tags = nn.Linear(HIDDEN_SIZE, TAG_COUNT)
 
+    @property
+    def plan_step(self) -> int:
+        return step_frames(self.plan)
+
     def run(self, value: torch.Tensor, first: int = 0, last: int | None = None) -> torch.Tensor:
         """Layers first ..< last on their own layout [batch, channels, frequency, time]."""
         for layer in self.layers[first:last]:

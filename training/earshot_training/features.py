@@ -9,7 +9,9 @@ import torch
 from tqdm import tqdm
 
 from .columns import ColumnCache
-from .encoder import EMBEDDING_SIZE, AudioEncoder
+from .data import TAIL_SAMPLES, FrameCache
+from .encoder import EMBEDDING_SIZE, AudioEncoder, lookahead_frames, step_frames
+from .frontend import SILENT_FRAME
 
 
 TAIL_STEPS = 24
@@ -85,3 +87,36 @@ def build_steps(encoder: AudioEncoder, columns: ColumnCache, split: int, path: P
         np.savez(path, steps=np.concatenate(steps), offsets=np.array(offsets, np.int64), tails=np.stack(tails))
     stored = np.load(path)
     return StepCache(stored["steps"].astype(np.float32).reshape(-1, EMBEDDING_SIZE), stored["offsets"], stored["tails"])
+
+
+PREROLL_FRAMES = 496
+"""Frames (5 s) of a clip's end that are run before it, where it is heard with its running windows filled."""
+
+
+def padded_frames(encoder: AudioEncoder, cache: FrameCache, clip: int, longest: int | None = None) -> np.ndarray:
+    """A clip (or its first `longest` frames), cut to whole steps, followed by what the encoder looks ahead: silence."""
+    step, ahead = step_frames(encoder.plan), lookahead_frames(encoder.plan)
+    count = cache.frame_count(clip) if longest is None else min(longest, cache.frame_count(clip))
+    count = max(step, count // step * step)
+    value = np.asarray(cache.clip(clip, TAIL_SAMPLES)[: count + ahead], np.float32)
+    missing = count + ahead - len(value)
+    return value if missing <= 0 else np.concatenate([value, np.full((missing, value.shape[1]), SILENT_FRAME, np.float32)])
+
+
+@torch.no_grad()
+def steps_of_clips(encoder: AudioEncoder, cache: FrameCache, path: Path) -> StepCache:
+    """Steps of every clip. Every second one is heard as it stands in a recording that went on like it before (its own end
+    goes first), the others from the first sound on."""
+    if not path.exists():
+        step, steps, offsets = step_frames(encoder.plan), [], [0]
+        for clip in tqdm(range(len(cache)), desc="steps", mininterval=10):
+            value = padded_frames(encoder, cache, clip)
+            sound = value[: len(value) - lookahead_frames(encoder.plan)]
+            before = sound[-PREROLL_FRAMES:] if clip % 2 == 0 else sound[:0]
+            result = encoder(torch.from_numpy(np.concatenate([before, value]))[None])[0]
+            steps.append(result[len(before) // step :].numpy().astype(np.float16))
+            offsets.append(offsets[-1] + len(steps[-1]))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, steps=np.concatenate(steps), offsets=np.array(offsets, np.int64))
+    stored = np.load(path)
+    return StepCache(stored["steps"].astype(np.float32), stored["offsets"], np.zeros((len(stored["offsets"]) - 1, 1, EMBEDDING_SIZE), np.float32))

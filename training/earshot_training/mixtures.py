@@ -12,7 +12,7 @@ from tqdm import tqdm
 from .columns import LENGTHS, ColumnCache, Stretches
 from .data import FrameCache
 from .encoder import AudioEncoder, lookahead_frames
-from .frontend import FRONT_END, LogMel
+from .frontend import LogMel
 
 CONTEXTS = (0, 0, 160)
 GROUP = 12

@@ -1,10 +1,11 @@
 """The stages of a training run; each leaves its result in a file and is skipped when that is there.
 
-frames -> columns and teacher targets -> distillation -> heads -> fine-tuning -> heads again -> export
+frames -> columns and teacher targets -> distillation -> heads -> fine-tuning -> heads again -> streams -> export
 """
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,19 +17,28 @@ import torch
 from .bank import build_bank
 from .card import write_card
 from .columns import ColumnCache, Stretches, build_columns, build_stretches
-from .corpus import read_caption_tags, read_label_phrases, read_tag_phrases, tag_names
+from .corpus import all_strings, read_caption_tags, read_label_phrases, read_tag_phrases, tag_names
 from .data import Clip, FrameCache, build_cache, read_esc50, read_manifest
 from .distill import StretchBatches, distill
 from .encoder import AudioEncoder, measured_centre, teacher
 from .evaluate import evaluate_directory, fold_wordings, zero_shot
 from .export import export
-from .features import StepCache, build_steps
+from .features import StepCache, build_steps, padded_frames, steps_of_clips
 from .finetune import FineTuner
 from .heads import Heads, similarity
 from .mixtures import build_mixtures, random_stretches
+from .phrases import TextBanks, text_banks
+from .split import split_rows
+from .start import start_from
 from .streaming import streaming_encoder
-from .text import TextEmbedder
-from .train_heads import HeadTrainer, TextBanks, text_banks
+from .text import TextEmbedder, template
+from .train_heads import HeadTrainer
+from .train_streams import StreamTrainer
+
+
+def mean_of(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor], share: float) -> dict[str, torch.Tensor]:
+    """Weights between two states of one module: `share` of the first."""
+    return {name: torch.lerp(value, first[name], share) if value.is_floating_point() else value for name, value in second.items()}
 
 
 @dataclass
@@ -45,14 +55,6 @@ class Run:
         torch.manual_seed(self.settings["seed"])
         torch.set_num_threads(self.settings["threads"])
 
-    @property
-    def checkpoint(self) -> str:
-        return str(self.data / "teacher/mn04_as_mAP_432.safetensors")
-
-    @property
-    def split(self) -> int:
-        return self.settings["encoder"]["split"]
-
     @cached_property
     def clips(self) -> list[Clip]:
         return read_manifest(self.data / "train")
@@ -60,6 +62,21 @@ class Run:
     @cached_property
     def frames(self) -> FrameCache:
         return build_cache([clip.path for clip in self.clips], self.cache, "train")
+
+    @cached_property
+    def banks(self) -> TextBanks:
+        names = tag_names(self.data / "teacher")
+        self.text.add(all_strings(self.data, self.clips))
+        captions = read_caption_tags(self.data / "text", names)
+        return text_banks(self.text, read_tag_phrases(self.data / "text", names), read_label_phrases(self.data / "train"), captions)
+
+    @property
+    def checkpoint(self) -> str:
+        return str(self.data / "teacher/mn04_as_mAP_432.safetensors")
+
+    @property
+    def split(self) -> int:
+        return self.settings["encoder"]["split"]
 
     @cached_property
     def teacher(self) -> AudioEncoder:
@@ -84,12 +101,6 @@ class Run:
     @property
     def mixed_clips(self) -> list[np.ndarray]:
         return [np.load(self.cache / f"mixtures-{seed}.clips.npy") for seed in self.settings["mixtures"]["seeds"]]
-
-    @cached_property
-    def banks(self) -> TextBanks:
-        names = tag_names(self.data / "teacher")
-        captions = read_caption_tags(self.data / "text", names) if self.settings["text"]["captions"] else None
-        return text_banks(self.text, read_tag_phrases(self.data / "text", names), read_label_phrases(self.data / "train"), captions)
 
     def steps(self, encoder: AudioEncoder, name: str) -> StepCache:
         return build_steps(encoder, self.columns, self.split, self.folder / f"{name}.steps.npz")
@@ -117,7 +128,7 @@ class Run:
         path, heads = self.folder / f"{name}.heads.pt", self.fresh_heads()
         if not path.exists():
             trainer = HeadTrainer(heads, encoder, self.steps(encoder, name), self.clips, self.banks, self.text, self.settings["train_heads"])
-            probe = self.probe(encoder)
+            probe = lambda now: self.probe(encoder, now)
             heads = trainer.train(self.folder / name, probe)
             torch.save(heads.state_dict(), path)
             print(name, probe(heads), flush=True)
@@ -142,8 +153,33 @@ class Run:
         encoder.load_state_dict(torch.load(path, weights_only=True))
         return encoder.eval().requires_grad_(False)
 
-    def write(self, encoder: AudioEncoder, heads: Heads, name: str, output: Path) -> None:
-        bank = build_bank(encoder, heads, self.steps(encoder, name), self.clips, **self.settings["bank"])
+    def tuned_on_streams(self, encoder: AudioEncoder, heads: Heads) -> tuple[AudioEncoder, Heads]:
+        """Encoder and heads end to end on simulated streams; gives a mean of the weights before and after, which is
+        better than either."""
+        path = self.folder / "streams.pt"
+        if not path.exists():
+            training, _ = split_rows(self.clips)
+            usable = np.zeros(len(self.clips), bool)
+            usable[training] = True
+            before = copy.deepcopy((encoder.state_dict(), heads.state_dict()))
+            settings = self.settings["streams"]
+            trainer = StreamTrainer(encoder, heads, self.teacher, self.frames, self.clips, usable, self.banks, self.text, settings)
+            trainer.train(self.folder / "streams", lambda: self.probe(encoder, heads))
+            states = [mean_of(first, module.state_dict(), settings["start_share"]) for first, module in zip(before, (encoder, heads))]
+            torch.save({"encoder": states[0], "heads": states[1]}, path)
+        state = torch.load(path, weights_only=True)
+        encoder.load_state_dict(state["encoder"])
+        heads.load_state_dict(state["heads"])
+        return encoder.eval().requires_grad_(False), heads.eval().requires_grad_(False)
+
+    def from_directory(self, folder: Path) -> tuple[AudioEncoder, Heads]:
+        """An exported model, in place of the stages before the streams."""
+        encoder, heads = self.fresh_encoder(), self.fresh_heads()
+        start_from(folder, encoder, heads)
+        return encoder, heads
+
+    def write(self, encoder: AudioEncoder, heads: Heads, output: Path) -> None:
+        bank = build_bank(encoder, heads, steps_of_clips(encoder, self.frames, self.folder / "clips.steps.npz"), self.clips, **self.settings["bank"])
         frames = random_stretches(self.frames, np.random.default_rng(self.settings["seed"]), 32, 400)
         centre = measured_centre(encoder, torch.from_numpy(frames)) + self.settings["export"]["centre_shift"]
         export(output, encoder, heads, bank, self.settings["export"] | {"center_frames": centre}, self.text)
@@ -153,39 +189,66 @@ class Run:
         results = evaluate_directory(output, self.data, self.cache, fold_wordings(self.data))
         (self.folder / "figures.json").write_text(json.dumps(results, indent=1))
         regularisation = self.settings["export"]["transport"]["clip_regularization"]
-        write_card(output, self.clips, encoder, heads, results, self.split, regularisation, command)
+        write_card(output, self.clips, encoder, heads, results, self.held_out(encoder, heads), self.settings["streams"]["frozen"], regularisation, command)
         print(json.dumps(results, indent=1))
 
     # Development figures: looked at, never fitted to
 
-    def probe(self, encoder: AudioEncoder):
-        """A function from heads to fold 1 figures (per clip / balanced), class names and reworded labels."""
+    @cached_property
+    def fold(self) -> tuple[FrameCache, torch.Tensor, dict[str, torch.Tensor]]:
+        """Fold 1: frames, truth and the embedded prompts of each wording."""
         paths, categories = read_esc50(self.data / "eval/esc50-fold1")
         labels = sorted(set(categories))
         truth = torch.tensor([labels.index(category) for category in categories])
-        columns = build_columns(self.fresh_encoder(), self.split, build_cache(paths, self.cache, "esc50-fold1"), self.cache, "esc50-fold1")
         wordings = fold_wordings(self.data)
         text = {name: torch.from_numpy(self.text([prompts[label] for label in labels])) for name, prompts in wordings.items()}
+        return build_cache(paths, self.cache, "esc50-fold1"), truth, text
 
-        @torch.no_grad()
-        def measure(heads: Heads) -> str:
-            parts = []
-            for view in ("once", "twice"):
-                pooled = []
-                for i in range(len(columns)):
-                    rows = columns.clip(i)[: len(columns.clip(i)) // 2 * 2]
-                    steps = encoder.finish(encoder.run(columns.tensor((rows if view == "once" else np.concatenate([rows, rows]))[None]), self.split))[0]
-                    pooled.append(steps[-(len(rows) // 2) :].mean(0))
-                pooled = torch.stack(pooled)
-                hidden = encoder.hidden_of(pooled)
-                audio = heads.audio_blocks(pooled, hidden, encoder.logits_of(hidden))
-                for name, vectors in text.items():
-                    blocks = heads.text_blocks(vectors)
-                    scores = {"metric": similarity(heads.embed(heads.join(audio)), heads.embed(heads.join(blocks))),
-                              "plain": heads.join(audio) @ heads.join(blocks).T, "tags": audio[0] @ blocks[0].T, "joint": audio[1] @ blocks[1].T}  # fmt: skip
-                    for kind, matrix in scores.items():
-                        result = zero_shot(matrix, truth)
-                        parts.append(f"{view}.{name}.{kind} {result['argmax']['R@1']:.1f}/{result['balanced']['R@1']:.1f}")
-            return "  ".join(parts)
+    @torch.no_grad()
+    def probe(self, encoder: AudioEncoder, heads: Heads) -> str:
+        """Fold 1 (argmax / balanced; a clip heard once and twice; class names and other words), then the held-out sources."""
+        frames, truth, text = self.fold
+        parts = []
+        for view in ("once", "twice"):
+            pooled = []
+            for clip in range(len(frames)):
+                value = padded_frames(encoder, frames, clip)
+                size = encoder.plan_step
+                if view == "twice":
+                    sound = frames.clip(clip)
+                    value = np.concatenate([sound[: len(sound) // size * size], value])
+                steps = encoder(torch.from_numpy(np.asarray(value, np.float32))[None])[0]
+                pooled.append(steps[-(frames.frame_count(clip) // size) :].mean(0))
+            audio = self.blocks(encoder, heads, torch.stack(pooled))
+            for name, vectors in text.items():
+                words = heads.text_blocks(vectors)
+                scores = {"metric": similarity(heads.embed(heads.join(audio)), heads.embed(heads.join(words)))}
+                if view == "twice":
+                    scores |= {"tags": audio[0] @ words[0].T, "joint": audio[1] @ words[1].T}
+                for kind, matrix in scores.items():
+                    result = zero_shot(matrix, truth)
+                    parts.append(f"{view}.{name}.{kind} {result['argmax']['R@1']:.1f}/{result['balanced']['R@1']:.1f}")
+        held_out = self.held_out(encoder, heads)
+        return "  ".join(parts) + f"  held out R@1 {held_out['R@1']:.1f} R@5 {held_out['R@5']:.1f} of {held_out['labels']} labels"
 
-        return measure
+    @staticmethod
+    def blocks(encoder: AudioEncoder, heads: Heads, pooled: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        hidden = encoder.hidden_of(pooled)
+        return heads.audio_blocks(pooled, hidden, encoder.logits_of(hidden))
+
+    @torch.no_grad()
+    def held_out(self, encoder: AudioEncoder, heads: Heads, longest: int = 1000) -> dict[str, float]:
+        """Clips of sources that were not trained on (their first 10 s, heard once), against all labels that occur among
+        them, one prompt each; a hit is any label of the clip."""
+        _, rows = split_rows(self.clips)
+        labels = sorted({label for row in rows for label in self.clips[row].labels})
+        text = heads.embed(heads.text_vector(torch.from_numpy(self.text([template(label) for label in labels]))))
+        pooled = []
+        for row in rows:
+            value = np.asarray(padded_frames(encoder, self.frames, row, longest), np.float32)
+            pooled.append(encoder(torch.from_numpy(value)[None])[0].mean(0))
+        scores = similarity(heads.embed(heads.join(self.blocks(encoder, heads, torch.stack(pooled)))), text)
+        truth = torch.tensor([[label in self.clips[row].labels for label in labels] for row in rows])
+        ranked = truth.gather(1, scores.argsort(dim=1, descending=True))
+        hits = lambda count: 100 * ranked[:, :count].any(1).double().mean().item()
+        return {"clips": len(rows), "labels": len(labels), "R@1": hits(1), "R@5": hits(5)}

@@ -11,7 +11,6 @@ from __future__ import annotations
 import csv
 import math
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,53 +19,16 @@ from torch import nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from .corpus import CaptionTags
 from .data import Clip
 from .encoder import TAG_COUNT, AudioEncoder
 from .features import StepCache
 from .heads import Heads, similarity
-from .text import TextEmbedder, template
+from .phrases import Phrases, TextBanks
+from .text import TextEmbedder
 from .transport import mltm_loss
 
 
 LOSS_NAMES = ("tags", "labels", "tag_labels", "distil", "captions", "transport", "teacher")
-
-
-class Phrases:
-    """Sentence embeddings in groups, one group for what each of them may say."""
-
-    def __init__(self, text: TextEmbedder, groups: list[list[str]]):
-        self.vectors = torch.from_numpy(text([phrase for group in groups for phrase in group]))
-        self.counts = np.array([len(group) for group in groups])
-        self.starts = np.cumsum(self.counts) - self.counts
-
-    def pick(self, rng: np.random.Generator, which: np.ndarray | None = None) -> torch.Tensor:
-        """One random embedding of each chosen group (of every group where none is chosen)."""
-        which = np.arange(len(self.counts)) if which is None else which
-        return self.vectors[torch.from_numpy(self.starts[which] + rng.integers(0, self.counts[which]))]
-
-
-@dataclass
-class TextBanks:
-    """Sentence embeddings by what they name."""
-
-    tag_vectors: Phrases
-    label_names: list[str]
-    label_vectors: Phrases
-    captions: torch.Tensor | None
-    caption_targets: torch.Tensor | None
-    caption_weights: np.ndarray | None
-
-
-def text_banks(text: TextEmbedder, tag_phrases: list[list[str]], label_phrases: dict[str, list[str]], captions: CaptionTags | None) -> TextBanks:
-    return TextBanks(
-        tag_vectors=Phrases(text, tag_phrases),
-        label_names=list(label_phrases),
-        label_vectors=Phrases(text, list(label_phrases.values())),
-        captions=None if captions is None else torch.from_numpy(text(captions.captions)),
-        caption_targets=None if captions is None else torch.from_numpy(captions.targets),
-        caption_weights=None if captions is None else captions.weights / captions.weights.sum(),
-    )
 
 
 class HeadTrainer:
@@ -139,11 +101,9 @@ class HeadTrainer:
         which = rng.integers(0, TAG_COUNT, half)
         predicted = torch.log_softmax(self.heads.text_tags(banks.tag_vectors.pick(rng, which)), dim=1)
         loss = -predicted[torch.arange(half), torch.from_numpy(which)].mean()
-        if banks.captions is not None:
-            rows = torch.from_numpy(rng.choice(len(banks.captions), half, p=banks.caption_weights))
-            predicted = torch.log_softmax(self.heads.text_tags(banks.captions[rows]), dim=1)
-            loss = 0.5 * loss - 0.5 * (banks.caption_targets[rows] * predicted).sum(1).mean()
-        return loss
+        rows = torch.from_numpy(rng.choice(len(banks.captions), half, p=banks.caption_weights))
+        predicted = torch.log_softmax(self.heads.text_tags(banks.captions[rows]), dim=1)
+        return 0.5 * loss - 0.5 * (banks.caption_targets[rows] * predicted).sum(1).mean()
 
     def losses(self, rng: np.random.Generator, metric: bool) -> dict[str, torch.Tensor]:
         settings, heads, banks = self.settings, self.heads, self.banks
