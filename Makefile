@@ -26,6 +26,9 @@ SYSUSERSDIR ?= $(SYSTEMD_PREFIX)/sysusers.d
 SOURCE ?=
 LABELS ?= labels/esc50.txt
 
+# How often `make test-kill` kills the daemon.
+KILLS ?= 200
+
 # More flags for the compiler in `make build` and `make test`.
 SWIFTFLAGS ?=
 
@@ -39,14 +42,14 @@ EARSHOTD = $(PRODUCT)/release/earshotd
 DEMO = Tests/Fixtures/demo.flac
 MANUAL = $(notdir $(basename $(wildcard docs/man/*.in)))
 TEXT_ENCODER = models/text/all-MiniLM-L6-v2
-PACKAGES = libasound2-dev libfftw3-dev libopenblas-dev libsndfile1-dev libsoxr-dev libsystemd-dev pkg-config
+PACKAGES = libasound2-dev libfftw3-dev libopenblas-dev libsndfile1-dev libsoxr-dev libsqlite3-dev libsystemd-dev pkg-config
 # A sound server for the capture tests.
 TEST_PACKAGES = pulseaudio pulseaudio-utils libasound2-plugins
 DEB_PACKAGES = debhelper lintian
 # Of the Debian package; the product's own version unless it is told otherwise.
 DEB_VERSION ?=
 
-.PHONY: help run test build text-encoder demo train bench format lint install uninstall deb test-systemd test-deb clean packages swift
+.PHONY: help run test build text-encoder demo train bench format lint install uninstall deb test-kill test-systemd test-deb clean packages swift
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -76,6 +79,9 @@ test: PACKAGES += $(TEST_PACKAGES)
 test: packages swift ## install what is missing, then run all tests
 	@models/install-text-encoder || { status=$$?; test $$status = 3 || exit $$status; }
 	@swift test -c release $(SWIFTFLAGS)
+
+test-kill: packages swift ## kill the daemon KILLS=200 times under load and check that no message is lost
+	@KILLS=$(KILLS) swift test -c release $(SWIFTFLAGS) --filter KillTests
 
 build: packages swift ## build the daemon and the tool (release), their manual pages and completions
 	@$(PRODUCT_BUILD)

@@ -24,6 +24,8 @@ func test(_ name: String, _ dependencies: [Target.Dependency], resources: [Resou
 }
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let grdbSQLite = Target.Dependency.product(name: "GRDBSQLite", package: "GRDB.swift")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
@@ -41,6 +43,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.5.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
     ],
     targets: [
@@ -66,6 +69,7 @@ let package = Package(
         target("Evaluation", ["TensorKernels"]),
         target("EventMessages"),
         target("EventServer", ["EventMessages", nioCore, nioPosix, nioLocks, logging]),
+        target("EventStore", ["EventMessages", grdb, grdbSQLite, nioLocks, logging]),
         target("EventClient", [nioCore, nioPosix]),
         target("DaemonConfiguration", [yams]),
 
@@ -80,13 +84,15 @@ let package = Package(
             "earshotd",
             [
                 "DetectionPipeline", "AudioCapture", "Labels", "TensorKernels", "EventMessages", "EventServer",
+                "EventStore",
                 "DaemonConfiguration", "CSystemd", logging, argumentParser,
             ]),
         executable(
             "earshot",
             [
                 "DetectionPipeline", "AudioCapture", "AudioEmbedding", "AudioFeatures", "EventClient", "EventDetection",
-                "Evaluation", "Labels", "OptimalTransport", "TensorKernels", argumentParser,
+                "EventMessages", "EventStore", "Evaluation", "Labels", "OptimalTransport", "TensorKernels",
+                argumentParser,
             ]),
         executable("DemoSynthesizer", ["CSndfile"]),
         executable("KernelBenchmarks", ["TensorKernels", "AudioFeatures", "AudioEmbedding", "OptimalTransport"]),
@@ -101,8 +107,10 @@ let package = Package(
         test("EventDetection", ["EventDetection"]),
         test("AudioCapture", ["AudioCapture", "CSndfile"]),
         test("Evaluation", ["Evaluation", "TensorKernels"], resources: [.copy("Golden")]),
-        test("EventServer", ["EventMessages", "EventServer", logging, nioCore]),
+        test("EventServer", ["EventMessages", "EventServer", "EventStore", logging, nioCore]),
         test("EventClient", ["EventClient", "EventMessages", "EventServer", logging, nioCore]),
+        test("EventMessages", ["EventMessages"]),
+        test("EventStore", ["EventMessages", "EventStore", grdb, logging]),
         test("DaemonConfiguration", ["DaemonConfiguration"]),
         test(
             "DetectionPipeline",
@@ -110,6 +118,6 @@ let package = Package(
                 "DetectionPipeline", "AudioCapture", "AudioEmbedding", "AudioFeatures", "EventDetection", "Labels",
                 "OptimalTransport", "TensorKernels",
             ]),
-        test("EndToEnd", []),
+        test("EndToEnd", [grdb]),
     ]
 )

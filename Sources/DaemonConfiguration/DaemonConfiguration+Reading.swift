@@ -77,7 +77,9 @@ extension DaemonConfiguration {
 
     private mutating func read(_ root: Node, paths: PathResolver, problems: ProblemList) {
         let known = [
-            "model", "text_encoder", "cache_directory", "labels", "sources", "detection", "socket", "log_level", "ring",
+            "model", "text_encoder", "cache_directory", "labels", "sources", "detection", "socket", "store",
+            "log_level",
+            "ring",
         ]
         guard let file = MappingReader(root, name: "", known: known, problems: problems) else { return }
         modelDirectory = file.string("model", "a folder").map(paths.absolute)
@@ -91,6 +93,11 @@ extension DaemonConfiguration {
         }
         if let section = file.mapping("detection", known: DetectionConfiguration.keys) { detection.read(section) }
         if let section = file.mapping("socket", known: SocketConfiguration.keys) { socket.read(section, paths: paths) }
+        if file.isWord("store", "off") {
+            store.isOn = false
+        } else if let section = file.mapping("store", known: StoreConfiguration.keys) {
+            store.read(section, paths: paths)
+        }
         let levels = LogLevel.allCases.map(\.rawValue).joined(separator: ", ")
         if let level = file.value("log_level", "one of \(levels)", { LogLevel(rawValue: $0.lowercased()) }) {
             logLevel = level
@@ -241,6 +248,16 @@ extension SocketConfiguration {
         if let limit = section.integer("client_queue", in: 1...1_000_000) { clientQueueLimit = limit }
         if let seconds = section.duration("stall_timeout", in: 1...3600) { stallTimeout = .seconds(seconds) }
         if let limit = section.integer("maximum_clients", in: 1...65_536) { maximumClients = limit }
+    }
+}
+
+extension StoreConfiguration {
+    fileprivate static let keys = ["path", "maximum_age", "maximum_size"]
+
+    fileprivate mutating func read(_ section: MappingReader, paths: PathResolver) {
+        path = section.string("path", "a path").map(paths.absolute)
+        if let age = section.duration("maximum_age", in: 60...315_360_000) { maximumAge = age }
+        if let size = section.size("maximum_size", in: 16_000_000...1_000_000_000_000) { maximumSize = size }
     }
 }
 

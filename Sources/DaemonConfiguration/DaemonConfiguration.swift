@@ -19,6 +19,7 @@ package struct DaemonConfiguration: Sendable, Equatable {
     package var sources: [SourceConfiguration] = [SourceConfiguration(name: "default", device: "alsa:default")]
     package var detection = DetectionConfiguration()
     package var socket = SocketConfiguration()
+    package var store = StoreConfiguration()
     package var logLevel = LogLevel.info
     /// Seconds of audio that may wait for inference before some is lost.
     package var ringLength = 10.0
@@ -97,6 +98,20 @@ package struct SocketConfiguration: Sendable, Equatable {
     /// A client that takes nothing for so long is closed.
     package var stallTimeout = Duration.seconds(30)
     package var maximumClients = 256
+
+    package init() {}
+}
+
+/// Where events are kept, and for how long.
+package struct StoreConfiguration: Sendable, Equatable {
+    /// False for `store: off`.
+    package var isOn = true
+    /// Nil stands for `events.db` in the directory that the service manager gives; where it gives none nothing is stored.
+    package var path: String?
+    /// Seconds after which a message is removed.
+    package var maximumAge = 90.0 * 86_400
+    /// Bytes on the disk beyond which the oldest messages are removed.
+    package var maximumSize: Int64 = 256_000_000
 
     package init() {}
 }

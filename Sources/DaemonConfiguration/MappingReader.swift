@@ -63,6 +63,12 @@ struct MappingReader {
         values[key]
     }
 
+    /// Whether a setting is this one plain word instead of what it is otherwise.
+    func isWord(_ key: String, _ word: String) -> Bool {
+        if case .scalar(let scalar)? = values[key] { return scalar.string == word }
+        return false
+    }
+
     func mapping(_ key: String, known: [String]) -> MappingReader? {
         values[key].flatMap { MappingReader($0, name: path(key), known: known, problems: problems) }
     }
@@ -114,6 +120,14 @@ struct MappingReader {
         let limits = "\(DurationText.text(range.lowerBound)) to \(DurationText.text(range.upperBound))"
         return value(key, "a time such as 0.3s, 500ms or 2m (\(limits))") { text in
             DurationText.seconds(text).flatMap { range.contains($0) ? $0 : nil }
+        }
+    }
+
+    /// Bytes.
+    func size(_ key: String, in range: ClosedRange<Int64>) -> Int64? {
+        let limits = "\(SizeText.text(range.lowerBound)) to \(SizeText.text(range.upperBound))"
+        return value(key, "a size such as 500MB or 2GB (\(limits))") { text in
+            SizeText.bytes(text).flatMap { range.contains($0) ? $0 : nil }
         }
     }
 

@@ -30,7 +30,7 @@ extension EventMessage {
             .init("duration", .decimal(duration, places: Precision.seconds)),
             .init("level_dbfs", .decimal(levelDecibels, places: Precision.level)),
             .init("top", .ranking(top.prefix(topCount))),
-        ]
+        ] + (reason.map { [.init("reason", .string($0))] } ?? [])
     }
 }
 

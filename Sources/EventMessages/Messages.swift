@@ -1,7 +1,7 @@
 /// One line of an event's life: its onset as soon as that is sure, updates while it lasts, its offset.
 ///
 /// Written as `{"type":"onset","seq":…,"event":…,"source":…,"label":…,"score":…,"onset":…,"offset":…,"onset_sample":…,
-/// "duration":…,"level_dbfs":…,"top":[…]}`.
+/// "duration":…,"level_dbfs":…,"top":[…]}`, and `"reason"` where there is one.
 package struct EventMessage: Sendable, Equatable {
     package enum Kind: String, Sendable {
         case onset, update, offset
@@ -25,6 +25,8 @@ package struct EventMessage: Sendable, Equatable {
     package var levelDecibels: Double?
     /// What else scored at that moment, best first.
     package var top: [RankedLabel]
+    /// Why an event ended that was not heard to its end, such as `restart`; nil for all others.
+    package var reason: String?
 
     package init(
         kind: Kind, event: String, source: String, label: String, score: Double, onset: Timestamp,

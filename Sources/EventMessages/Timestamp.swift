@@ -17,6 +17,13 @@ package struct Timestamp: Sendable, Hashable, CustomStringConvertible {
         millisecondsSinceEpoch = limited.isNaN ? 0 : Int64((limited * 1000).rounded())
     }
 
+    /// Reads what ``description`` wrote.
+    package init?(_ text: String) {
+        let style = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
+        guard let date = try? style.parse(text) else { return nil }
+        self.init(secondsSinceEpoch: date.timeIntervalSince1970)
+    }
+
     /// The system's UTC clock.
     package static func now() -> Timestamp {
         Timestamp(secondsSinceEpoch: Date().timeIntervalSince1970)

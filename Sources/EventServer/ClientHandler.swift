@@ -16,6 +16,12 @@ final class ClientHandler: ChannelInboundHandler {
     private let connected = Timestamp.now()
     private var framer: LineFramer
     private var queue: ClientQueue
+    /// Set while the client gets what it asked for by `since`: live messages are not queued then, as they come from the
+    /// history in their turn.
+    private var replay: Replay?
+    /// Of the requests that set or end a replay: a page that was read for another one is thrown away.
+    private var replayNumber = 0
+    private var isReadingHistory = false
     /// Nil after `unsubscribe`.
     private var subscription: Subscription? = Subscription(.everything)
     /// What `top` asked for.
@@ -132,8 +138,14 @@ final class ClientHandler: ChannelInboundHandler {
                 guard !bytes.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) else { return nil }
                 let request = try Request(line: bytes)
                 hub.counters.requests += 1
-                let reply: JSONValue = ["id": request.id, "result": result(of: request.method)]
-                return reply.line
+                do throws(RequestError) {
+                    let reply: JSONValue = ["id": request.id, "result": try result(of: request.method)]
+                    return reply.line
+                } catch {
+                    var error = error
+                    error.id = request.id
+                    throw error
+                }
             }
         } catch {
             hub.counters.requests += 1
@@ -142,16 +154,18 @@ final class ClientHandler: ChannelInboundHandler {
         }
     }
 
-    private func result(of method: Request.Method) -> JSONValue {
+    private func result(of method: Request.Method) throws(RequestError) -> JSONValue {
         defer { hub.updateWantsTop() }
         switch method {
-        case .subscribe(let filter):
+        case .subscribe(let filter, let since):
+            try beginReplay(since: since)
             subscription = Subscription(filter)
             queue.retain { filter.matches($0) }
             return ["seq": .integer(hub.lastSequence)]
         case .unsubscribe:
             subscription = nil
             topRequest = nil
+            endReplay()
             queue.removeAll()
             return ["seq": .integer(hub.lastSequence)]
         case .status(let withConnections):
@@ -179,14 +193,14 @@ final class ClientHandler: ChannelInboundHandler {
 
     /// Takes a message in if the client has subscribed to it.
     func enqueue(_ broadcast: Broadcast) {
-        guard context != nil, subscription?.admits(broadcast.header) == true else { return }
+        guard context != nil, replay == nil, subscription?.admits(broadcast.header) == true else { return }
         if queue.isFull { pump() }
         if queue.append(broadcast) { countMissed(1) }
     }
 
     /// Messages were lost before they came here; which ones the client had wanted is not known.
     func skip(count: Int, firstSequence: Int64) {
-        guard context != nil, subscription != nil else { return }
+        guard context != nil, replay == nil, subscription != nil else { return }
         countMissed(queue.skip(count: count, firstSequence: firstSequence))
     }
 
@@ -209,7 +223,7 @@ final class ClientHandler: ChannelInboundHandler {
     /// Sends a line that is of use only now: left out if others wait before it.
     func sendTop(_ line: ByteBuffer) {
         guard let context else { return }
-        guard queue.isEmpty, context.channel.isWritable else {
+        guard queue.isEmpty, replay == nil, context.channel.isWritable else {
             hub.counters.topSkipped += 1
             return
         }
@@ -223,9 +237,92 @@ final class ClientHandler: ChannelInboundHandler {
         isPumping = true
         defer { isPumping = false }
         repeat {
+            advanceReplay()
             while context.channel.isWritable, let item = queue.next() { write(item) }
             context.flush()
-        } while context.channel.isWritable && !queue.isEmpty
+        } while context.channel.isWritable && (!queue.isEmpty || replay?.isPageEmpty == false)
+    }
+
+    // MARK: The past
+
+    /// - Parameter since: The number after which to begin; nil begins with the present.
+    private func beginReplay(since: Int64?) throws(RequestError) {
+        if let since {
+            guard hub.history != nil else {
+                throw RequestError(.unsupported, "since needs the event store, which is off: leave it out", "since")
+            }
+            guard since <= hub.lastSequence else {
+                throw RequestError(
+                    .invalidParameters, "since \(since) is above the last number given out, \(hub.lastSequence)",
+                    "since")
+            }
+        }
+        endReplay()
+        guard let since else { return }
+        queue.removeAll()
+        replay = Replay(after: since)
+    }
+
+    private func endReplay() {
+        replayNumber += 1
+        replay = nil
+    }
+
+    /// Writes what was read of the history as far as the client takes it, then has more read, or enters the present: as all
+    /// happens on the event loop, no message can come between the last that was read and the first that is queued.
+    private func advanceReplay() {
+        guard let context else { return }
+        while context.channel.isWritable, let item = replay?.next() {
+            switch item {
+            case .lost(let lagged): writeLost(lagged)
+            case .message(let message):
+                guard subscription?.admits(message.header) == true else { continue }
+                write(ByteBuffer(bytes: message.line))
+                hub.counters.replayed += 1
+                countSent()
+            }
+        }
+        guard let replay, replay.isPageEmpty, context.channel.isWritable else { return }
+        if replay.position >= hub.lastSequence {
+            endReplay()
+        } else {
+            readHistory(after: replay.position)
+        }
+    }
+
+    private func readHistory(after position: Int64) {
+        guard !isReadingHistory, let history = hub.history else { return }
+        isReadingHistory = true
+        let number = replayNumber
+        let last = hub.lastSequence
+        let handler = NIOLoopBound(self, eventLoop: history.eventLoop)
+        history.messages(after: position, limit: Replay.pageLength).whenComplete { result in
+            handler.value.takeHistory(result, for: number, upTo: last)
+        }
+    }
+
+    /// - Parameter last: A number that had been given out before the history was read: what it does not have up to there is
+    ///   not to be had.
+    private func takeHistory(_ result: Result<[SequencedMessage], any Error>, for number: Int, upTo last: Int64) {
+        isReadingHistory = false
+        guard context != nil else { return }
+        if number == replayNumber, replay != nil {
+            // What the hub has not had yet will come from there.
+            let messages = ((try? result.get()) ?? []).prefix { $0.sequence <= hub.lastSequence }
+            if case .failure(let error) = result {
+                hub.logger.error("the history cannot be read: \(error)", metadata: ["client": "\(self.number ?? 0)"])
+            }
+            replay?.take(messages)
+            if messages.isEmpty, let lagged = replay?.skip(to: last) { writeLost(lagged) }
+        }
+        pump()
+    }
+
+    private func writeLost(_ lagged: LaggedMessage) {
+        missed += lagged.missed
+        hub.counters.missed += lagged.missed
+        hub.counters.lagged += 1
+        write(lagged.line)
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -285,7 +382,7 @@ final class ClientHandler: ChannelInboundHandler {
     var status: JSONValue {
         [
             "client": .integer(number ?? 0), "connected": .string(connected.description), "sent": .integer(sent),
-            "missed": .integer(missed), "queued": .integer(queue.count),
+            "missed": .integer(missed), "queued": .integer(queue.count), "replaying": .boolean(replay != nil),
             "buffered_bytes": .integer(bufferedByteCount), "half_closed": .boolean(isInputClosed),
         ]
     }

@@ -62,6 +62,7 @@ package final class EventServer: Sendable {
         let listener: any Channel
         let hub: NIOLoopBound<Hub>
         let file: SocketFile
+        let history: History?
     }
 
     private enum State: Sendable {
@@ -73,18 +74,22 @@ package final class EventServer: Sendable {
 
     package let configuration: Configuration
     private let providers: Providers
+    private let history: (any EventHistory)?
     private let logger: Logger
     private let mailbox: Mailbox
     private let state = NIOLockedValueBox(State.initial)
 
+    /// - Parameter history: What `since` replays; without one such requests are refused.
     /// - Precondition: All limits are positive.
     package init(
-        configuration: Configuration, providers: Providers, logger: Logger = Logger(label: "earshot.server")
+        configuration: Configuration, providers: Providers, history: (any EventHistory)? = nil,
+        logger: Logger = Logger(label: "earshot.server")
     ) {
         precondition(configuration.maximumLineLength > 0 && configuration.maximumClients > 0)
         precondition(configuration.stallTimeout > .zero)
         self.configuration = configuration
         self.providers = providers
+        self.history = history
         self.logger = logger
         mailbox = Mailbox(limit: configuration.handOverLimit, firstSequence: configuration.firstSequence)
     }
@@ -113,10 +118,12 @@ package final class EventServer: Sendable {
         }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let eventLoop = group.any()
+        let past = history.map { History(source: $0, readers: NIOThreadPool(numberOfThreads: 2), eventLoop: eventLoop) }
+        past?.readers.start()
         do {
             let hub = try await eventLoop.submit { [configuration, providers, mailbox, logger] in
                 let hub = Hub(
-                    configuration: configuration, providers: providers, mailbox: mailbox, logger: logger,
+                    configuration: configuration, providers: providers, history: past, mailbox: mailbox, logger: logger,
                     eventLoop: eventLoop)
                 return NIOLoopBound(hub, eventLoop: eventLoop)
             }.get()
@@ -138,12 +145,16 @@ package final class EventServer: Sendable {
             }
             let listener = try await bootstrap.withBoundSocket(file.descriptor).get()
             try await eventLoop.submit { hub.value.startTimer() }.get()
-            state.withLockedValue { $0 = .running(Running(group: group, listener: listener, hub: hub, file: file)) }
+            state.withLockedValue {
+                $0 = .running(
+                    Running(group: group, listener: listener, hub: hub, file: file, history: past))
+            }
             // What was published before the state said so has told nobody.
             eventLoop.execute { hub.value.deliverMail() }
         } catch {
             mailbox.close()
             file.remove()
+            try? await past?.readers.shutdownGracefully()
             try? await group.shutdownGracefully()
             state.withLockedValue { $0 = .stopped }
             throw EventServerError("cannot serve socket \(configuration.socketPath): \(error)")
@@ -186,6 +197,7 @@ package final class EventServer: Sendable {
         running.file.remove()
         try? await running.listener.close().get()
         try? await running.hub.eventLoop.flatSubmit { running.hub.value.finish() }.get()
+        try? await running.history?.readers.shutdownGracefully()
         try? await running.group.shutdownGracefully()
         logger.info("closed", metadata: ["socket": "\(configuration.socketPath)"])
     }

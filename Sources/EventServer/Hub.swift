@@ -9,6 +9,8 @@ import Synchronization
 final class Hub {
     let configuration: EventServer.Configuration
     let providers: EventServer.Providers
+    /// Nil where nothing is stored.
+    let history: History?
     let mailbox: Mailbox
     let logger: Logger
     private let eventLoop: any EventLoop
@@ -38,16 +40,19 @@ final class Hub {
         var topSkipped = 0
         /// Messages written to clients.
         var sent = 0
+        /// Those of them that came from the history.
+        var replayed = 0
         var requests = 0
         var requestErrors = 0
     }
 
     init(
-        configuration: EventServer.Configuration, providers: EventServer.Providers, mailbox: Mailbox, logger: Logger,
-        eventLoop: any EventLoop
+        configuration: EventServer.Configuration, providers: EventServer.Providers, history: History?, mailbox: Mailbox,
+        logger: Logger, eventLoop: any EventLoop
     ) {
         self.configuration = configuration
         self.providers = providers
+        self.history = history
         self.mailbox = mailbox
         self.logger = logger
         self.eventLoop = eventLoop
@@ -152,7 +157,8 @@ final class Hub {
             "closed_slow": .integer(counters.closedSlow), "lagged": .integer(counters.lagged),
             "missed": .integer(counters.missed), "hand_over_dropped": .integer(counters.handOverDropped),
             "top_skipped": .integer(counters.topSkipped), "sent": .integer(counters.sent),
-            "requests": .integer(counters.requests), "request_errors": .integer(counters.requestErrors),
+            "replayed": .integer(counters.replayed), "requests": .integer(counters.requests),
+            "request_errors": .integer(counters.requestErrors),
         ]
     }
 

@@ -3,7 +3,8 @@ import EventMessages
 /// What a client asks for in one line.
 struct Request: Sendable, Equatable {
     enum Method: Sendable, Equatable {
-        case subscribe(SubscriptionFilter)
+        /// With what has been sent after the number `since`, if one is given.
+        case subscribe(SubscriptionFilter, since: Int64?)
         case unsubscribe
         case status(withConnections: Bool)
         case labels
@@ -72,7 +73,9 @@ struct Request: Sendable, Equatable {
         }
         guard let name else { throw RequestError(.invalidRequest, "method is missing", "method") }
         switch name {
-        case "subscribe": return .subscribe(try parameters.filter())
+        case "subscribe":
+            let since = try parameters.integer("since", in: 0...Int.max)
+            return .subscribe(try parameters.filter(), since: since.map(Int64.init))
         case "unsubscribe":
             try parameters.allow([])
             return .unsubscribe
@@ -144,10 +147,6 @@ private struct Parameters {
 
     func filter() throws(RequestError) -> SubscriptionFilter {
         try allow(["labels", "sources", "min_score", "types", "since"])
-        if value("since") != nil {
-            throw RequestError(
-                .unsupported, "since needs the event store, which this version does not have: leave it out", "since")
-        }
         var filter = SubscriptionFilter(labels: try globs("labels"), sources: try globs("sources"))
         if let value = value("min_score") {
             switch value {

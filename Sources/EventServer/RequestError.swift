@@ -12,7 +12,7 @@ struct RequestError: Error, Equatable {
         case invalidRequest = "invalid_request"
         case unknownMethod = "unknown_method"
         case invalidParameters = "invalid_params"
-        /// Right, but this version cannot do it.
+        /// Right, but this daemon cannot do it as it is configured.
         case unsupported
         /// Sent instead of `hello`, then the connection is closed.
         case tooManyClients = "too_many_clients"

@@ -1,6 +1,7 @@
 import ArgumentParser
 import DetectionPipeline
 import Evaluation
+import EventStore
 import Foundation
 
 @main
@@ -9,7 +10,8 @@ struct EarshotCommand: AsyncParsableCommand {
         commandName: "earshot",
         abstract: "Hears the sounds that you name: zero-shot sound event detection.",
         subcommands: [
-            Detect.self, Classify.self, Evaluate.self, Watch.self, Status.self, Devices.self, LabelsCommand.self,
+            Detect.self, Classify.self, Evaluate.self, Watch.self, Events.self, Status.self, Devices.self,
+            LabelsCommand.self,
             Bench.self,
         ])
 
@@ -42,6 +44,7 @@ struct EarshotCommand: AsyncParsableCommand {
             Foundation.exit(2)
         }
         complain(String(describing: error))
+        if let error = error as? EventStoreError { Foundation.exit(error.isWrongInput ? 2 : 1) }
         Foundation.exit(isInputProblem(error) || error is EvaluationError || error is UsageProblem ? 2 : 1)
     }
 }

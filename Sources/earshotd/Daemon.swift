@@ -5,6 +5,7 @@ import DetectionPipeline
 import Dispatch
 import EventMessages
 import EventServer
+import EventStore
 import Foundation
 import Labels
 import Logging
@@ -22,7 +23,7 @@ final class Daemon: Sendable {
     }
 
     private let model: DetectionModel
-    private let server: EventServer
+    private let publisher: EventPublisher
     private let listeners: [SourceListener]
     private let settings: Mutex<Settings>
     private let shared: Shared
@@ -63,8 +64,10 @@ final class Daemon: Sendable {
         settings = Mutex(Settings(configuration: configuration, labels: labels))
         let shared = Shared()
         self.shared = shared
-        let server = EventServer(
-            configuration: EventServer.Configuration(configuration.socket),
+        let store = EventStore.Configuration(configuration.store)
+        if store == nil { logger.info("events are not stored") }
+        let publisher = try EventPublisher(
+            store: store, socket: EventServer.Configuration(configuration.socket),
             providers: .init(
                 hello: {
                     shared.daemon.withLock { $0 }?.hello
@@ -73,17 +76,16 @@ final class Daemon: Sendable {
                 status: { shared.daemon.withLock { $0 }?.status ?? .object([]) },
                 labels: { shared.daemon.withLock { $0 }?.labelSummaries ?? [] }),
             logger: logger)
-        let prefix = String(UInt64(Date().timeIntervalSince1970 * 1000), radix: 36)
-        self.server = server
+        self.publisher = publisher
         listeners = try configuration.sources.map { [logger] source in
             SourceListener(
                 try .init(
                     source, configuration: configuration, detection: detection, model: model,
                     standardInputRate: standardInputRate),
-                model: model, labels: labels[source.name], wantsTop: { server.wantsTop }
+                model: model, labels: labels[source.name], wantsTop: { publisher.server.wantsTop }
             ) { report in
                 report.log(with: logger)
-                if let message = report.message(eventPrefix: prefix) { server.publish(message) }
+                publisher.publish(report)
             }
         }
         logger.info(
@@ -100,11 +102,11 @@ final class Daemon: Sendable {
         // Before the socket is there: the first client's hello needs the labels.
         shared.daemon.withLock { $0 = self }
         defer { shared.daemon.withLock { $0 = nil } }
-        try await server.start()
+        try await publisher.start()
         do {
             for listener in listeners { try listener.start() }
         } catch {
-            await server.stop()
+            await publisher.stop()
             throw error
         }
         notifier.ready(status: "listening to \(listeners.count) source\(listeners.count == 1 ? "" : "s")")
@@ -123,7 +125,7 @@ final class Daemon: Sendable {
         await offPool { [listeners] in
             for listener in listeners { listener.stop() }
         }
-        await server.stop()
+        await publisher.stop()
         if endsWithSources {
             let problems = listeners.compactMap(\.snapshot.problem)
             if !problems.isEmpty { throw SourcesFailed(description: problems.joined(separator: "; ")) }
@@ -232,7 +234,7 @@ final class Daemon: Sendable {
             "version": .string(earshotVersion), "model": .string(model.configuration.name),
             "labels": .integer(labels), "reloads": .integer(reloads),
             "reload_problem": problem.map { .string($0) } ?? .null,
-            "sources": .array(listeners.map(\.status)),
+            "sources": .array(listeners.map(\.status)), "store": publisher.storeStatus,
         ]
     }
 }

@@ -3,6 +3,7 @@ import DaemonConfiguration
 import DetectionPipeline
 import EventMessages
 import EventServer
+import EventStore
 import Logging
 
 extension EventServer.Configuration {
@@ -13,6 +14,16 @@ extension EventServer.Configuration {
         clientQueueLimit = socket.clientQueueLimit
         stallTimeout = socket.stallTimeout
         maximumClients = socket.maximumClients
+    }
+}
+
+extension EventStore.Configuration {
+    /// Nil where nothing is to be stored, or no place for it is known.
+    init?(_ store: StoreConfiguration) {
+        guard store.isOn, let path = store.path ?? EventStore.Configuration.servicePath else {
+            return nil
+        }
+        self.init(path: path, maximumAge: store.maximumAge, maximumSize: store.maximumSize)
     }
 }
 

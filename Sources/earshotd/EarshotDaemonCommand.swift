@@ -2,6 +2,7 @@ import ArgumentParser
 import AudioCapture
 import DaemonConfiguration
 import DetectionPipeline
+import EventStore
 import Foundation
 import Logging
 
@@ -27,6 +28,12 @@ struct EarshotDaemonCommand: AsyncParsableCommand {
 
     @Option(help: ArgumentHelp("Path of the event socket.", valueName: "path"))
     var socket: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Where events are stored, or off.", discussion: "Default: events.db in $STATE_DIRECTORY; off without one.",
+            valueName: "path"))
+    var store: String?
 
     @Option(help: ArgumentHelp("Model directory.", valueName: "dir"))
     var model: String?
@@ -76,7 +83,9 @@ struct EarshotDaemonCommand: AsyncParsableCommand {
     }
 
     private static func isWrongInput(_ error: any Error) -> Bool {
-        isInputProblem(error) || error is ConfigurationError || error is ConfigurationProblem || error is SourcesFailed
+        if let error = error as? EventStoreError { return error.isWrongInput }
+        return isInputProblem(error) || error is ConfigurationError || error is ConfigurationProblem
+            || error is SourcesFailed
     }
 
     mutating func run() async throws {
@@ -105,6 +114,10 @@ struct EarshotDaemonCommand: AsyncParsableCommand {
             settings.socket.path = socket
         } else if config == nil {
             settings.socket.path = ResourceLocations.socket
+        }
+        if let store {
+            settings.store.isOn = store != "off"
+            settings.store.path = store
         }
         if let model { settings.modelDirectory = model }
         if let textEncoder { settings.textEncoderDirectory = textEncoder }

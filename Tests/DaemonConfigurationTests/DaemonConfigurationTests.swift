@@ -51,6 +51,7 @@ import Testing
               client_queue: 10
               stall_timeout: 2.5s
               maximum_clients: 1000
+            store: {path: here.db, maximum_age: 7d, maximum_size: 1.5 GB}
             log_level: Debug
             ring: 30
             """)
@@ -90,6 +91,10 @@ import Testing
         #expect(result.socket.clientQueueLimit == 10)
         #expect(result.socket.stallTimeout == .milliseconds(2500))
         #expect(result.socket.maximumClients == 1000)
+        #expect(result.store.isOn && result.store.path == "/etc/earshot/here.db")
+        #expect(result.store.maximumAge == 604_800 && result.store.maximumSize == 1_500_000_000)
+        #expect(try configuration("store: off").store.isOn == false)
+        #expect(try configuration("store: {}").store == StoreConfiguration())
         #expect(result.logLevel == .debug)
         #expect(result.ringLength == 30)
     }
@@ -125,6 +130,16 @@ import Testing
         ),
         ("sources:\n  - {name: a, device: x, channel: 0}", "e.yaml:2: sources[0].channel: must be mix or a number"),
         ("sources:\n  - {name: a, device: 'alsa:x', realtime: true}", "e.yaml:2: sources[0].realtime: is for files"),
+        ("store: maybe", "e.yaml:1: store: must be settings"),
+        (
+            "store: {maximum_size: 5MB}",
+            "e.yaml:1: store.maximum_size: must be a size such as 500MB or 2GB (16MB to 1TB)"
+        ),
+        ("store: {maximum_size: big}", "e.yaml:1: store.maximum_size: must be a size"),
+        (
+            "store: {maximum_age: 1s}",
+            "e.yaml:1: store.maximum_age: must be a time such as 0.3s, 500ms or 2m (1m to 3650d)"
+        ),
         ("sources:\n  - {name: a, device: 'alsa:x', loop: true}", "e.yaml:2: sources[0].loop: is for files"),
         ("sources:\n  - {name: a, device: x, realtime: maybe}", "e.yaml:2: sources[0].realtime: must be true or false"),
         ("detection:\n  on: 1.5", "e.yaml:2: detection.on: must be a number from 0 to 1, not \"1.5\""),
@@ -133,7 +148,7 @@ import Testing
         ("detection:\n  on: 0.3\n  off: 0.5", "e.yaml:3: detection.off: must be at most detection.on (0.3)"),
         (
             "detection:\n  cooldown: soon",
-            "e.yaml:2: detection.cooldown: must be a time such as 0.3s, 500ms or 2m (0s to 24h)"
+            "e.yaml:2: detection.cooldown: must be a time such as 0.3s, 500ms or 2m (0s to 1d)"
         ),
         ("detection:\n  cooldown: -1s", "e.yaml:2: detection.cooldown: must be a time"),
         ("detection:\n  cooldown: 1e3", "e.yaml:2: detection.cooldown: must be a time"),

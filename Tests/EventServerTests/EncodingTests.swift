@@ -150,7 +150,9 @@ import Testing
             return
         }
         #expect(lagged == LaggedMessage(missed: 2, resume: 4))
-        #expect(String(decoding: lagged.line, as: UTF8.self) == "{\"type\":\"lagged\",\"missed\":2,\"resume\":4}\n")
+        #expect(
+            String(decoding: lagged.line, as: UTF8.self)
+                == "{\"type\":\"lagged\",\"missed\":2,\"resume\":4,\"lost\":false}\n")
         var rest: [Int64] = []
         while case .message(let message)? = queue.next() { rest.append(message.sequence) }
         #expect(rest == [7, 8, 10])
