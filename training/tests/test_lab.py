@@ -162,6 +162,13 @@ def test_a_sweep_resumes(data, tmp_path, monkeypatch):
     assert len(list((tmp_path / "curves").iterdir())) == 4
 
 
+def test_other_columns_are_refused(tmp_path):
+    Results(tmp_path / "runs.csv").add("one", {"steps": 1}, 1, {"gap": 0.5})
+    with pytest.raises(SystemExit, match="columns"):
+        Results(tmp_path / "runs.csv").add("one", {"steps": 1}, 2, {"gap": 0.5, "new": 1.0})
+    assert Results(tmp_path / "runs.csv").rows == {(digest({"steps": 1}), 1): {"gap": 0.5}}
+
+
 def test_settings_file_is_sound():
     names = [digest(settings) for runs in table_runs(CONFIGURATION).values() for settings in runs.values()]
     assert len(set(names)) > 40

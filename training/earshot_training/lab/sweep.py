@@ -55,13 +55,22 @@ class Results:
                     figures = {key: float(value) for key, value in row.items() if key not in ("run", "seed", "name", "settings") and value}
                     self.rows[row["run"], int(row["seed"])] = figures
 
+    def header(self) -> list[str]:
+        """Columns of the file, none where there is no file."""
+        if not self.path.exists():
+            return []
+        with open(self.path, newline="", encoding="utf-8") as file:
+            return next(csv.reader(file), [])
+
     def add(self, name: str, settings: dict, seed: int, figures: dict[str, float]) -> None:
         identity = {"run": digest(settings), "seed": seed, "name": name, "settings": json.dumps(settings, sort_keys=True)}
         row = identity | {key: round(value, 4) for key, value in figures.items()}
-        new = not self.path.exists()
+        header = self.header()
+        if header and set(row) != set(header):
+            raise SystemExit(f"{self.path}: its columns are not those measured now; use another --run folder")
         with open(self.path, "a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(row))
-            if new:
+            writer = csv.DictWriter(file, header or list(row))
+            if not header:
                 writer.writeheader()
             writer.writerow(row)
         self.rows[digest(settings), seed] = figures
