@@ -65,7 +65,6 @@ final class Daemon: Sendable {
         let shared = Shared()
         self.shared = shared
         let store = EventStore.Configuration(configuration.store)
-        if store == nil { logger.info("events are not stored") }
         let publisher = try EventPublisher(
             store: store, socket: EventServer.Configuration(configuration.socket),
             providers: .init(
@@ -93,6 +92,7 @@ final class Daemon: Sendable {
             earshotd \(earshotVersion), model \(model.configuration.name), \(labels.entries.count) labels, \
             OpenBLAS \(blasCoreName())
             """)
+        if store == nil { logger.info("events are not stored") }
     }
 
     /// Opens the socket and listens until a signal ends it, or all sources have ended where it was told to end with them.

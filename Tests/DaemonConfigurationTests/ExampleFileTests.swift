@@ -41,7 +41,7 @@ import Testing
             detection.onThreshold, detection.offThreshold, detection.medianFilterLength, detection.minimumEventLength,
             detection.minimumEventGap, detection.cooldown, detection.updateInterval, detection.silenceLevel,
         ]
-        #expect(values == [0.45, 0.03, 0.48, 0.16, 1, 10, 5, -80])
+        #expect(values == [0.48, 0.03, 0.16, 0.16, 1, 10, 5, -80])
         var socket = configuration.socket
         #expect(socket.group == "earshot")
         socket.group = nil
