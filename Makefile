@@ -49,7 +49,7 @@ DEB_PACKAGES = debhelper lintian
 # Of the Debian package; the product's own version unless it is told otherwise.
 DEB_VERSION ?=
 
-.PHONY: help run test build text-encoder demo train bench format lint install uninstall deb test-kill test-systemd test-deb clean packages swift
+.PHONY: help run test build text-encoder demo train bench format lint install uninstall deb test-kill test-systemd test-deb test-recovery clean packages swift
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -75,7 +75,7 @@ run: build ## build, then listen and show events (SOURCE=alsa:hw:CARD=..., LABEL
 	echo "Listening to $$source for the labels of $(LABELS). Ctrl-C stops."; \
 	$(EARSHOT) watch --socket $$folder/earshot.sock || true
 
-test: PACKAGES += $(TEST_PACKAGES)
+test test-recovery: PACKAGES += $(TEST_PACKAGES)
 test: packages swift ## install what is missing, then run all tests
 	@models/install-text-encoder || { status=$$?; test $$status = 3 || exit $$status; }
 	@swift test -c release $(SWIFTFLAGS)
@@ -110,6 +110,9 @@ format: swift ## format the sources
 
 lint: swift ## check their format
 	@swift format lint --strict --recursive Package.swift Sources Tests
+
+test-recovery: packages swift ## failing sources and stopped processes, with longer pauses than `make test`
+	@EARSHOT_TEST_PAUSE=10 swift test -c release $(SWIFTFLAGS) --filter RecoveryTests
 
 test-systemd: build ## run the installed service under a booted systemd (as root; debootstrap, systemd-nspawn)
 	@models/install-text-encoder || { status=$$?; test $$status = 3 || exit $$status; }

@@ -30,6 +30,7 @@ private struct AlsaCaptureLoop: ~Copyable {
     /// Recoveries since the last frame came.
     private var fruitlessRecoveries = 0
     private var pace: DevicePace
+    private var losses: LossDetector
 
     /// A device that stops this often without a frame between is broken.
     private static let fruitlessRecoveryLimit = 100
@@ -46,6 +47,7 @@ private struct AlsaCaptureLoop: ~Copyable {
         descriptorCount = max(0, Int(snd_pcm_poll_descriptors_count(pcm)))
         descriptors = .allocate(capacity: descriptorCount + 1)
         pace = DevicePace(sampleRate: device.sampleRate, bufferLength: device.bufferLength)
+        losses = LossDetector(sampleRate: device.sampleRate)
     }
 
     deinit {
@@ -60,7 +62,7 @@ private struct AlsaCaptureLoop: ~Copyable {
         lastFrameTime = bootNanoseconds()
         let started = snd_pcm_start(pcm)
         if started < 0 { return failure("cannot be started", started) }
-        while !writer.stream.isStopping {
+        while writer.stream.turn() {
             switch wait(writer.stream) {
             case .nothing: continue
             case .failed(let code):
@@ -124,13 +126,18 @@ private struct AlsaCaptureLoop: ~Copyable {
         memset(bytes, 0, wanted * converter.bytesPerFrame)
         let count = snd_pcm_readi(pcm, bytes, snd_pcm_uframes_t(wanted))
         if count <= 0 { return count }
-        let now = bootNanoseconds()
-        lastFrameTime = now - nanoseconds(ofFrames: max(0, available - count))
+        let (now, monotonic) = (bootNanoseconds(), monotonicNanoseconds())
+        let pending = max(0, available - count)
+        lastFrameTime = now - nanoseconds(ofFrames: pending)
         fruitlessRecoveries = 0
+        if let loss = losses.loss(afterFrames: count, pending: pending, boot: now, monotonic: monotonic) {
+            if loss.reason == .overrun { writer.stream.overrunCount.add(1, ordering: .relaxed) }
+            writer.lose(loss.frames, reason: loss.reason)
+        }
         let repaired = converter.convert(bytes, frameCount: count, into: mono)
         if repaired > 0 { writer.stream.repairedSamples.add(repaired, ordering: .relaxed) }
         writer.deliver(UnsafeBufferPointer(start: mono, count: count))
-        if let due = pace.due(afterFrames: count, now: monotonicNanoseconds()) {
+        if let due = pace.due(afterFrames: count, now: monotonic) {
             writer.stream.isPacedByClock.store(true, ordering: .relaxed)
             while !writer.stream.isStopping && writer.stream.attention.wait(until: due) {}
         }
@@ -146,7 +153,7 @@ private struct AlsaCaptureLoop: ~Copyable {
         case ESTRPIPE:
             reason = .suspend
             // EAGAIN: the driver is still waking up. Anything else: it cannot resume, so prepare it anew.
-            while !writer.stream.isStopping && snd_pcm_resume(pcm) == -EAGAIN {
+            while writer.stream.turn() && snd_pcm_resume(pcm) == -EAGAIN {
                 _ = writer.stream.attention.wait(until: monotonicNanoseconds() + 20_000_000)
             }
         case ENODEV, EBADFD, ENXIO:
@@ -179,6 +186,7 @@ private struct AlsaCaptureLoop: ~Copyable {
         if reason == .overrun { writer.stream.overrunCount.add(1, ordering: .relaxed) }
         writer.lose(max(1, lost), reason: reason)
         pace.restart()
+        losses.restart()
         return nil
     }
 
@@ -188,49 +196,5 @@ private struct AlsaCaptureLoop: ~Copyable {
 
     private func failure(_ what: String, _ code: Int32) -> AudioCaptureError {
         AudioCaptureError(.device, "alsa:\(device.name): the device \(what): \(alsaText(code))")
-    }
-}
-
-/// Notices a device that has no clock, such as the `file` plugin on `null`, which delivers as fast as it is read, and
-/// gives it one. A real device, whose clock may be a little fast and whose reader may catch up on a full buffer, is left
-/// alone.
-struct DevicePace {
-    let sampleRate: Int
-    let bufferLength: Int
-
-    /// Frames ahead of a clock that runs 5 % fast.
-    private var lead = 0.0
-    private var lastTime: Int64?
-    /// Set once the device is known to have no clock: when frame 0 of the count below sounded.
-    private var origin: Int64?
-    private var framesSinceOrigin = 0
-
-    init(sampleRate: Int, bufferLength: Int) {
-        self.sampleRate = sampleRate
-        self.bufferLength = bufferLength
-    }
-
-    /// - Parameter now: On the monotonic clock.
-    /// - Returns: When to read on, or `nil` for at once.
-    mutating func due(afterFrames count: Int, now: Int64) -> Int64? {
-        if let origin {
-            framesSinceOrigin += count
-            return origin + Int64(Double(framesSinceOrigin) * 1e9 / Double(sampleRate))
-        }
-        let elapsed = Double(now - (lastTime ?? now)) * 1e-9
-        lastTime = now
-        lead = max(0, lead - elapsed * 1.05 * Double(sampleRate)) + Double(count)
-        // What a device can have in store is one buffer; a tenth of a second more is lenience.
-        guard lead > Double(bufferLength) * 1.05 + 0.1 * Double(sampleRate) else { return nil }
-        origin = now
-        return nil
-    }
-
-    /// After an interruption the count begins anew.
-    mutating func restart() {
-        lastTime = nil
-        lead = 0
-        origin = nil
-        framesSinceOrigin = 0
     }
 }

@@ -18,7 +18,7 @@ package enum InputEvent: Equatable, Sendable {
 /// The capture thread never waits for the consumer of a device (see ``CaptureWriter/deliver(_:)``). The consumer's side,
 /// that is every method here, belongs to one thread at a time; ``handle`` is for all others.
 package final class AudioInput {
-    package struct Configuration: Sendable {
+    package struct Configuration: Sendable, Equatable {
         package var source: SourceSpecification
         /// The rate that the consumer gets, in Hz.
         package var modelSampleRate: Int

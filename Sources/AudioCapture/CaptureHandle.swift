@@ -24,6 +24,8 @@ package final class CaptureHandle: Sendable {
         package var isPacedByClock = false
     }
 
+    /// The consumer makes the source wait, so that its backlog is no sign of being slow.
+    package let isLossless: Bool
     private let stream: CaptureStream
     private let thread: WorkerThread
     private let sampleRate: Int
@@ -32,7 +34,15 @@ package final class CaptureHandle: Sendable {
         self.stream = stream
         self.thread = thread
         self.sampleRate = sampleRate
+        isLossless = stream.isLossless
     }
+
+    /// Turns of the capture thread. It moves at least once per second, and stands still while the thread is stuck, say in
+    /// a driver.
+    package var progress: Int { stream.turns.load(ordering: .relaxed) }
+
+    /// The capture thread is gone and has closed the source.
+    package var hasFinished: Bool { thread.hasFinished }
 
     package var statistics: Statistics {
         let fill = stream.ring.fill
@@ -46,6 +56,9 @@ package final class CaptureHandle: Sendable {
             backlogSeconds: Double(fill) / Double(sampleRate),
             isPacedByClock: stream.isPacedByClock.load(ordering: .relaxed))
     }
+
+    /// The backlog of ``statistics`` alone.
+    package var backlogSeconds: Double { Double(stream.ring.fill) / Double(sampleRate) }
 
     /// Tells the capture thread to end, without waiting; the consumer gets what is in the ring and then `.ended`.
     package func requestStop() {

@@ -12,6 +12,8 @@ final class CaptureStream: Sendable {
     /// Whether the producer waits for space (files, standard input) instead of dropping.
     let isLossless: Bool
 
+    /// Turns of the producer's loop, which moves at least once per second while it is not stuck.
+    let turns = Atomic<Int>(0)
     let framesCaptured = Atomic<Int>(0)
     let framesDropped = Atomic<Int>(0)
     let lostFrames = Atomic<Int>(0)
@@ -32,6 +34,12 @@ final class CaptureStream: Sendable {
     }
 
     var isStopping: Bool { stopRequested.load(ordering: .acquiring) }
+
+    /// The producer is alive, and whether it is to go on.
+    func turn() -> Bool {
+        turns.add(1, ordering: .relaxed)
+        return !isStopping
+    }
 
     func requestStop() {
         stopRequested.store(true, ordering: .releasing)
@@ -94,13 +102,13 @@ struct CaptureWriter: ~Copyable {
         stream.framesCaptured.add(block.count, ordering: .relaxed)
         var rest = block[...]
         while !rest.isEmpty {
-            if stream.isStopping { return false }
+            if !stream.turn() { return false }
             let written = stream.ring.write(UnsafeBufferPointer(rebasing: rest))
             if written > 0 {
                 stream.arrival.signal()
                 rest = rest.dropFirst(written)
             } else {
-                _ = stream.attention.wait(until: .max)
+                _ = stream.attention.wait(until: monotonicNanoseconds() + 500_000_000)
             }
         }
         return true
@@ -133,7 +141,7 @@ struct CaptureWriter: ~Copyable {
 
     /// Ends the stream; `error` is what the consumer will meet behind the last sample.
     consuming func finish(_ error: AudioCaptureError?) {
-        while !stream.isStopping && !publishPending() {
+        while stream.turn() && !publishPending() {
             // 64 gaps wait for the consumer; nothing is being captured any more, so waiting harms nobody.
             _ = stream.attention.wait(until: monotonicNanoseconds() + 50_000_000)
         }

@@ -20,7 +20,7 @@ private func readAtFullSpeed(
     _ file: SoundFile, _ channel: ChannelSelection, isLooping: Bool, _ writer: consuming CaptureWriter
 ) {
     var blocks = FileBlocks(file, channel, frameCount: captureBlockFrames, isLooping: isLooping)
-    while !writer.stream.isStopping {
+    while writer.stream.turn() {
         let block = blocks.next(writer.stream)
         if block.isEmpty {
             writer.finish(blocks.failureAtEnd())
@@ -39,7 +39,7 @@ private func readInRealTime(
     var blocks = FileBlocks(file, channel, frameCount: frameCount, isLooping: isLooping)
     let start = monotonicNanoseconds()
     var position = 0
-    while !writer.stream.isStopping {
+    while writer.stream.turn() {
         let block = blocks.next(writer.stream)
         if block.isEmpty {
             writer.finish(blocks.failureAtEnd())

@@ -21,8 +21,9 @@ func standardInputCapture(
         // Half a sample may arrive at the end of a read; it waits here for its other half.
         var held = 0
         var due = monotonicNanoseconds()
-        while !stream.isStopping {
-            if stream.attention.waitForAny(descriptor: descriptor, until: .max) != .readable { continue }
+        while stream.turn() {
+            let limit = monotonicNanoseconds() + 500_000_000
+            if stream.attention.waitForAny(descriptor: descriptor, until: limit) != .readable { continue }
             let got = read(descriptor, bytes + held, blockBytes - held)
             if got < 0 {
                 let code = errno

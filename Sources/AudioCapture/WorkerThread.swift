@@ -5,7 +5,7 @@ import Synchronization
 /// A thread of its own, for work that blocks: capture and inference never run in the cooperative pool.
 package final class WorkerThread: Sendable {
     private let finished = Mutex<Bool>(false)
-    private let exit: WakeUp
+    private let exit: ThreadExit
 
     /// Starts a thread.
     /// - Parameters:
@@ -14,7 +14,7 @@ package final class WorkerThread: Sendable {
     ///     runs with normal priority.
     ///   - body: Runs once on the new thread.
     package init(name: String, realTimePriority: Int32? = nil, body: sending @escaping () -> Void) throws {
-        exit = try WakeUp()
+        exit = try ThreadExit()
         let start = ThreadStart(name: name, realTimePriority: realTimePriority, body: body, exit: exit)
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
@@ -34,20 +34,30 @@ package final class WorkerThread: Sendable {
     package func join(timeout: Duration) -> Bool {
         finished.withLock { finished in
             if !finished {
-                finished = exit.wait(until: monotonicNanoseconds() + timeout.boundedNanoseconds)
+                finished = exit.signal.wait(until: monotonicNanoseconds() + timeout.boundedNanoseconds)
             }
             return finished
         }
     }
+
+    /// Whether the thread's work is done, without waiting.
+    package var hasFinished: Bool { exit.isReached.load(ordering: .acquiring) }
+}
+
+private final class ThreadExit: Sendable {
+    let signal: WakeUp
+    let isReached = Atomic(false)
+
+    init() throws { signal = try WakeUp() }
 }
 
 private final class ThreadStart {
     let name: String
     let realTimePriority: Int32?
     var body: (() -> Void)?
-    let exit: WakeUp
+    let exit: ThreadExit
 
-    init(name: String, realTimePriority: Int32?, body: @escaping () -> Void, exit: WakeUp) {
+    init(name: String, realTimePriority: Int32?, body: @escaping () -> Void, exit: ThreadExit) {
         self.name = name
         self.realTimePriority = realTimePriority
         self.body = body
@@ -67,6 +77,7 @@ private func runThread(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRaw
     start.body?()
     // What the work held, such as an open device, is given back before anyone learns that it is done.
     start.body = nil
-    start.exit.signal()
+    start.exit.isReached.store(true, ordering: .releasing)
+    start.exit.signal.signal()
     return nil
 }

@@ -78,8 +78,7 @@ extension DaemonConfiguration {
     private mutating func read(_ root: Node, paths: PathResolver, problems: ProblemList) {
         let known = [
             "model", "text_encoder", "cache_directory", "labels", "sources", "detection", "socket", "store",
-            "log_level",
-            "ring",
+            "log_level", "ring", "overload",
         ]
         guard let file = MappingReader(root, name: "", known: known, problems: problems) else { return }
         modelDirectory = file.string("model", "a folder").map(paths.absolute)
@@ -103,6 +102,7 @@ extension DaemonConfiguration {
             logLevel = level
         }
         if let length = file.duration("ring", in: 1...300) { ringLength = length }
+        if let policy = file.value("overload", "drop or widen", { OverloadPolicy(rawValue: $0) }) { overload = policy }
     }
 
     private static func labels(
@@ -170,7 +170,9 @@ extension DaemonConfiguration {
 }
 
 extension SourceConfiguration {
-    fileprivate static let keys = ["name", "device", "channel", "description", "labels", "realtime", "loop"]
+    fileprivate static let keys = [
+        "name", "device", "channel", "description", "labels", "detection", "realtime", "loop",
+    ]
 
     fileprivate init?(
         _ entry: MappingReader, paths: PathResolver, labels readLabels: (Node, String) -> [LabelSetting]
@@ -203,6 +205,7 @@ extension SourceConfiguration {
         if let channel { self.channel = channel }
         description = entry.string("description", "a short text")
         if let node = entry.node("labels") { labels = readLabels(node, "\(entry.name).labels") }
+        if let section = entry.mapping("detection", known: DetectionConfiguration.keys) { detection.read(section) }
         if let isRealtime = entry.boolean("realtime") {
             self.isRealtime = isRealtime
             if isRealtime, !isFile { entry.report("realtime", "is for files; a device has its own pace") }
@@ -218,13 +221,14 @@ extension SourceConfiguration {
 extension DetectionConfiguration {
     fileprivate static let keys = [
         "on", "off", "median", "minimum_length", "minimum_gap", "cooldown", "update_interval", "silence_dbfs",
+        "silent_after",
     ]
 
     fileprivate mutating func read(_ section: MappingReader) {
         onThreshold = section.number("on", in: 0...1)
         offThreshold = section.number("off", in: 0...1)
         if let onThreshold, let offThreshold, offThreshold > onThreshold {
-            section.report("off", "must be at most detection.on (\(onThreshold)), not \(offThreshold)")
+            section.report("off", "must be at most \(section.name).on (\(onThreshold)), not \(offThreshold)")
         }
         medianFilterLength = section.duration("median", in: 0...10)
         minimumEventLength = section.duration("minimum_length", in: 0...60)
@@ -232,6 +236,7 @@ extension DetectionConfiguration {
         cooldown = section.duration("cooldown", in: 0...86_400)
         updateInterval = section.duration("update_interval", in: 0.1...3600)
         silenceLevel = section.number("silence_dbfs", in: -160...0)
+        silentAfter = section.duration("silent_after", in: 1...86_400)
     }
 }
 

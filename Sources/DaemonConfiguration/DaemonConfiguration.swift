@@ -23,6 +23,7 @@ package struct DaemonConfiguration: Sendable, Equatable {
     package var logLevel = LogLevel.info
     /// Seconds of audio that may wait for inference before some is lost.
     package var ringLength = 10.0
+    package var overload = OverloadPolicy.drop
 
     package init() {}
 }
@@ -33,6 +34,14 @@ package enum LabelSetting: Sendable, Equatable {
     case file(String)
     /// A line as in a label file, and the line of the configuration that it is in.
     case text(String, line: Int)
+}
+
+/// What is done while inference is slower than real time.
+package enum OverloadPolicy: String, Sendable, CaseIterable {
+    /// Audio that finds no room is lost.
+    case drop
+    /// Windows are passed over, so that audio need not be lost.
+    case widen
 }
 
 package struct SourceConfiguration: Sendable, Equatable {
@@ -52,6 +61,8 @@ package struct SourceConfiguration: Sendable, Equatable {
     package var description: String?
     /// Labels of this source alone; nil stands for those of the daemon.
     package var labels: [LabelSetting]?
+    /// What differs from the daemon's `detection` for this source.
+    package var detection = DetectionConfiguration()
     /// Whether a file is read at the pace of its audio instead of as fast as possible.
     package var isRealtime = false
     /// Whether a file begins again when it has ended.
@@ -83,8 +94,25 @@ package struct DetectionConfiguration: Sendable, Equatable {
     package var updateInterval: Double?
     /// Audio below this level in dBFS is not scored.
     package var silenceLevel: Double?
+    /// Seconds of digital silence or a constant after which a source counts as silent.
+    package var silentAfter: Double?
 
     package init() {}
+
+    /// These settings where they are given, else those of `base`.
+    package func overriding(_ base: DetectionConfiguration) -> DetectionConfiguration {
+        var merged = DetectionConfiguration()
+        merged.onThreshold = onThreshold ?? base.onThreshold
+        merged.offThreshold = offThreshold ?? base.offThreshold
+        merged.medianFilterLength = medianFilterLength ?? base.medianFilterLength
+        merged.minimumEventLength = minimumEventLength ?? base.minimumEventLength
+        merged.minimumEventGap = minimumEventGap ?? base.minimumEventGap
+        merged.cooldown = cooldown ?? base.cooldown
+        merged.updateInterval = updateInterval ?? base.updateInterval
+        merged.silenceLevel = silenceLevel ?? base.silenceLevel
+        merged.silentAfter = silentAfter ?? base.silentAfter
+        return merged
+    }
 }
 
 package struct SocketConfiguration: Sendable, Equatable {

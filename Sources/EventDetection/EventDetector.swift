@@ -74,6 +74,16 @@ package struct EventDetector: Sendable {
         sorted = [Float](repeating: 0, count: length)
     }
 
+    /// Goes on with the cooldowns of a detector of the same stream that this one replaces.
+    ///
+    /// - Parameter indices: For each label its index there, nil for one that is new.
+    package mutating func keepCooldowns(of other: EventDetector, indices: [Int?]) {
+        precondition(indices.count == labelCount, "\(indices.count) indices for \(labelCount) labels")
+        for (label, index) in indices.enumerated() {
+            if let index { states[label].cooldownEnd = other.states[index].cooldownEnd }
+        }
+    }
+
     /// Takes one step. A step that does not follow the one before (audio was lost) is preceded by ``gap(emit:)``.
     ///
     /// - Parameters:

@@ -24,15 +24,17 @@ final class Daemon: Sendable {
 
     private let model: DetectionModel
     private let publisher: EventPublisher
-    private let listeners: [SourceListener]
+    private let sources: SourceSet
     private let settings: Mutex<Settings>
     private let shared: Shared
     private let logger: Logger
     private let notifier: ServiceNotifier
     private let events = ControlEvents()
-    private let configurationPath: String?
-    private let overridesLabels: Bool
+    private let readConfiguration: @Sendable () throws -> DaemonConfiguration
+    private let standardInputRate: Int
     private let endsWithSources: Bool
+    /// One reload after another; each blocks.
+    private let reloads = DispatchQueue(label: "reload")
 
     /// What the server's providers read; filled when all parts exist.
     private final class Shared: Sendable {
@@ -42,26 +44,28 @@ final class Daemon: Sendable {
     /// Loads the model and embeds the labels; neither the socket nor a source is open yet.
     ///
     /// - Parameters:
-    ///   - configurationPath: Read again on a reload; nil where there is none.
-    ///   - overridesLabels: Whether the command line gave the labels, so that a reload keeps to those files.
+    ///   - standardInputRate: Of raw audio on standard input, in Hz.
+    ///   - endsWithSources: Whether the daemon ends when all sources have.
+    ///   - readConfiguration: Reads the configuration, now and for each reload, with what the command line says instead.
+    /// - Throws: What is wrong with configuration, model or labels.
     init(
-        configuration: DaemonConfiguration, configurationPath: String?, standardInputRate: Int, endsWithSources: Bool,
-        overridesLabels: Bool
+        standardInputRate: Int, endsWithSources: Bool,
+        readConfiguration: @escaping @Sendable () throws -> DaemonConfiguration
     ) throws {
         logger = Logger(label: "earshotd")
         notifier = ServiceNotifier()
-        self.configurationPath = configurationPath
+        self.readConfiguration = readConfiguration
+        self.standardInputRate = standardInputRate
         self.endsWithSources = endsWithSources
-        self.overridesLabels = overridesLabels
         useSingleBLASThread()
+        let configuration = try readConfiguration()
         guard let path = configuration.modelDirectory ?? ResourceLocations.model else {
             throw ConfigurationProblem("no model found; set `model` in the configuration, or EARSHOT_MODEL")
         }
         let model = try DetectionModel(path: path)
         self.model = model
-        let labels = try LabelSets(configuration, model: model)
-        let detection = try DetectionSettings(model).overridden(by: configuration.detection)
-        settings = Mutex(Settings(configuration: configuration, labels: labels))
+        settings = Mutex(
+            Settings(configuration: configuration, labels: try LabelSets(configuration, model: model)))
         let shared = Shared()
         self.shared = shared
         let store = EventStore.Configuration(configuration.store)
@@ -76,21 +80,16 @@ final class Daemon: Sendable {
                 labels: { shared.daemon.withLock { $0 }?.labelSummaries ?? [] }),
             logger: logger)
         self.publisher = publisher
-        listeners = try configuration.sources.map { [logger] source in
-            SourceListener(
-                try .init(
-                    source, configuration: configuration, detection: detection, model: model,
-                    standardInputRate: standardInputRate),
-                model: model, labels: labels[source.name], wantsTop: { publisher.server.wantsTop }
-            ) { report in
-                report.log(with: logger)
-                publisher.publish(report)
-            }
+        sources = SourceSet(model: model, wantsTop: { publisher.server.wantsTop }) { [logger] report, eventPrefix in
+            report.log(with: logger)
+            publisher.publish(report, eventPrefix: eventPrefix)
         }
+        // What is wrong with a source is to be known before the socket is there.
+        _ = try plans(settings.withLock { $0 })
         logger.info(
             """
-            earshotd \(earshotVersion), model \(model.configuration.name), \(labels.entries.count) labels, \
-            OpenBLAS \(blasCoreName())
+            earshotd \(earshotVersion), model \(model.configuration.name), \
+            \(settings.withLock { $0.labels.entries.count }) labels, OpenBLAS \(blasCoreName())
             """)
         if store == nil { logger.info("events are not stored") }
     }
@@ -104,115 +103,114 @@ final class Daemon: Sendable {
         defer { shared.daemon.withLock { $0 = nil } }
         try await publisher.start()
         do {
-            for listener in listeners { try listener.start() }
+            let current = settings.withLock { $0 }
+            warn(current)
+            try sources.apply(try plans(current))
         } catch {
+            await offPool { [sources] in sources.stop() }
             await publisher.stop()
             throw error
         }
-        notifier.ready(status: "listening to \(listeners.count) source\(listeners.count == 1 ? "" : "s")")
-        let watch = Task { await watchProgress() }
+        notifier.ready(status: listeningText)
+        let watch = Task { [notifier, sources, logger, events] in
+            var watchdog = Watchdog(limit: notifier.watchdogInterval, logger: logger)
+            await watchdog.run(
+                sources: sources, feed: { notifier.progress() }, allEnded: { events.send(.sourcesEnded) })
+        }
         loop: for await event in events.stream {
             switch event {
-            case .reload: await reload()
+            case .reload: _ = await reload()
             case .terminate: break loop
-            case .sourcesEnded where endsWithSources: break loop
-            case .sourcesEnded: continue
+            case .sourcesEnded:
+                // A reload may have brought new ones since.
+                if endsWithSources, sources.all.allSatisfy(\.hasEnded) { break loop }
             }
         }
         notifier.stopping()
         watch.cancel()
         // Joining a thread blocks, which must not happen in the cooperative pool.
-        await offPool { [listeners] in
-            for listener in listeners { listener.stop() }
-        }
+        await offPool { [sources] in sources.stop() }
         await publisher.stop()
         if endsWithSources {
-            let problems = listeners.compactMap(\.snapshot.problem)
+            let problems = sources.all.compactMap(\.snapshot.problem)
             if !problems.isEmpty { throw SourcesFailed(description: problems.joined(separator: "; ")) }
         }
     }
 
-    // MARK: Reload
+    /// What each source is to be.
+    private func plans(_ settings: Settings) throws -> [SourceSet.Plan] {
+        try settings.configuration.sources.map { source in
+            try SourceSet.Plan(
+                source, configuration: settings.configuration, labels: settings.labels, model: model,
+                standardInputRate: standardInputRate)
+        }
+    }
 
-    /// Reads labels and thresholds again; what is wrong is logged, and everything stays as it was.
-    private func reload() async {
-        notifier.reloading()
-        defer { notifier.ready(status: "listening") }
-        let result: Result<(DaemonConfiguration, LabelSets, DetectionSettings), any Error> = await offPool { [self] in
-            Result {
-                var next = settings.withLock { $0.configuration }
-                if let configurationPath {
-                    let read = try DaemonConfiguration(path: configurationPath)
-                    if !overridesLabels { next.labels = read.labels }
-                    next.detection = read.detection
-                    for index in next.sources.indices {
-                        let name = next.sources[index].name
-                        if let source = read.sources.first(where: { $0.name == name }) {
-                            next.sources[index].labels = source.labels
-                        }
-                    }
-                    if read.sources.map(\.name) != next.sources.map(\.name) {
-                        logger.warning("sources and the socket change with a restart only")
-                    }
-                }
-                let labels = try LabelSets(next, model: model)
-                return (next, labels, try DetectionSettings(model).overridden(by: next.detection))
+    /// Tells of what works, but hardly as it was meant.
+    private func warn(_ settings: Settings) {
+        for warning in settings.labels.warnings { logger.warning("\(warning)") }
+        for source in settings.configuration.sources where source.device.hasPrefix("alsa:") {
+            if let warning = DeviceIndex.warning(for: String(source.device.dropFirst(5))) {
+                logger.warning("\(source.name): \(warning)")
             }
         }
+    }
+
+    private var listeningText: String {
+        let count = sources.all.count
+        return "listening to \(count) source\(count == 1 ? "" : "s")"
+    }
+
+    // MARK: Reload
+
+    /// Reads configuration and label files again and takes over what can change: labels, detection, sources. Sources that
+    /// are not changed lose no audio. What is wrong is logged, and everything stays as it was.
+    ///
+    /// - Returns: What was done, one line, or what was wrong.
+    func reload() async -> Result<String, any Error> {
+        notifier.reloading()
+        let result: Result<String, any Error> = await withCheckedContinuation { continuation in
+            reloads.async { [self] in continuation.resume(returning: Result { try takeOver() }) }
+        }
         switch result {
-        case .success(let (configuration, labels, detection)):
-            for listener in listeners {
-                listener.replace(labels: labels[listener.configuration.name], detection: detection)
-            }
-            settings.withLock {
-                $0.configuration = configuration
-                $0.labels = labels
-                $0.reloads += 1
-                $0.lastReloadProblem = nil
-            }
-            logger.info("reloaded: \(labels.entries.count) labels")
+        case .success(let summary):
+            logger.info("reloaded: \(summary)")
         case .failure(let error):
             settings.withLock { $0.lastReloadProblem = String(describing: error) }
             logger.error("reload failed, everything stays as it was: \(error)")
         }
+        notifier.ready(status: listeningText)
+        return result
     }
 
-    // MARK: Progress
-
-    /// Feeds systemd's watchdog while every source's inference loop moves, and notices when all sources have ended.
-    private func watchProgress() async {
-        let interval = notifier.watchdogInterval.map { min($0 / 3, .seconds(1)) } ?? .seconds(1)
-        var last = [Int](repeating: -1, count: listeners.count)
-        var stuckSince = [ContinuousClock.Instant?](repeating: nil, count: listeners.count)
-        while !Task.isCancelled {
-            var allMove = true
-            for (index, listener) in listeners.enumerated() {
-                let progress = listener.progress
-                if progress != last[index] || listener.hasEnded {
-                    last[index] = progress
-                    stuckSince[index] = nil
-                } else {
-                    let since = stuckSince[index] ?? .now
-                    stuckSince[index] = since
-                    if .now - since > .seconds(3) {
-                        allMove = false
-                        logger.error("source \(listener.configuration.name): inference makes no progress")
-                    }
-                }
-            }
-            if allMove { notifier.progress() }
-            if listeners.allSatisfy(\.hasEnded) { events.send(.sourcesEnded) }
-            try? await Task.sleep(for: interval)
+    private func takeOver() throws -> String {
+        var next = settings.withLock { $0 }
+        let read = try readConfiguration()
+        for setting in next.configuration.restartSettings(changedIn: read) {
+            logger.warning("\(setting): a change takes a restart; the reload leaves it as it was")
         }
+        next.configuration = read.keepingRestartSettings(of: next.configuration)
+        next.labels = try LabelSets(next.configuration, model: model)
+        let plans = try plans(next)
+        warn(next)
+        let changes = try sources.apply(plans)
+        settings.withLock {
+            $0.configuration = next.configuration
+            $0.labels = next.labels
+            $0.reloads += 1
+            $0.lastReloadProblem = nil
+        }
+        return "\(next.labels.entries.count) labels\(changes.text)"
     }
 
     // MARK: What the server asks
 
     private var hello: HelloInformation {
-        HelloInformation(
-            version: earshotVersion, model: model.configuration.name,
-            labels: settings.withLock { $0.labels.entries.map(\.name) },
-            sources: listeners.map(\.configuration.name))
+        settings.withLock { settings in
+            HelloInformation(
+                version: earshotVersion, model: model.configuration.name, labels: settings.labels.entries.map(\.name),
+                sources: settings.configuration.sources.map(\.name))
+        }
     }
 
     private var labelSummaries: [LabelSummary] {
@@ -234,7 +232,7 @@ final class Daemon: Sendable {
             "version": .string(earshotVersion), "model": .string(model.configuration.name),
             "labels": .integer(labels), "reloads": .integer(reloads),
             "reload_problem": problem.map { .string($0) } ?? .null,
-            "sources": .array(listeners.map(\.status)), "store": publisher.storeStatus,
+            "sources": .array(sources.all.map(\.status)), "store": publisher.storeStatus,
         ]
     }
 }

@@ -43,10 +43,11 @@ extension DetectionSettings {
     }
 }
 
-extension SourceListener.Configuration {
+extension SourceSet.Plan {
+    /// - Throws: What is wrong with the source's name for its audio, or the model's constants.
     init(
-        _ source: SourceConfiguration, configuration: DaemonConfiguration, detection: DetectionSettings,
-        model: DetectionModel, standardInputRate: Int
+        _ source: SourceConfiguration, configuration: DaemonConfiguration, labels: LabelSets, model: DetectionModel,
+        standardInputRate: Int
     ) throws {
         var input = AudioInput.Configuration(
             source: try SourceSpecification(source.device), modelSampleRate: model.sampleRate,
@@ -54,7 +55,34 @@ extension SourceListener.Configuration {
             ringDuration: .seconds(configuration.ringLength))
         if case .number(let number) = source.channel { input.channel = .index(number) }
         input.isLooping = source.isLooping
-        self.init(name: source.name, input: input, detection: detection)
+        self.configuration = SourceListener.Configuration(name: source.name, input: input)
+        let detection = source.detection.overriding(configuration.detection)
+        settings = SourceListener.Settings(
+            labels: labels[source.name], detection: try DetectionSettings(model).overridden(by: detection))
+        settings.detection.labelWeights = labels.weights[source.name]
+        if let seconds = detection.silentAfter { settings.silentAfter = seconds }
+        settings.widensUnderLoad = configuration.overload == .widen
+    }
+}
+
+extension DaemonConfiguration {
+    /// The settings that only a restart changes and that differ in another configuration, by their names in the file.
+    func restartSettings(changedIn other: DaemonConfiguration) -> [String] {
+        [
+            ("model", modelDirectory == other.modelDirectory), ("socket", socket == other.socket),
+            ("store", store == other.store), ("log_level", logLevel == other.logLevel),
+        ]
+        .filter { !$0.1 }.map(\.0)
+    }
+
+    /// This configuration with the settings of another that only a restart changes.
+    func keepingRestartSettings(of other: DaemonConfiguration) -> DaemonConfiguration {
+        var kept = self
+        kept.modelDirectory = other.modelDirectory
+        kept.socket = other.socket
+        kept.store = other.store
+        kept.logLevel = other.logLevel
+        return kept
     }
 }
 
@@ -70,6 +98,7 @@ extension SourceListener {
             "gaps": .integer(now.gaps), "lost_seconds": .decimal(now.lostSeconds, places: 3),
             "overruns": .integer(now.overruns), "dropped_frames": .integer(now.droppedFrames),
             "backlog_seconds": .decimal(now.backlogSeconds, places: 3), "restarts": .integer(now.restarts),
+            "window_stride": .integer(now.windowStride), "skipped_windows": .integer(now.skippedWindows),
             "level_dbfs": now.levelDecibels.isFinite ? .decimal(Double(now.levelDecibels), places: 1) : .null,
         ]
     }
@@ -81,8 +110,16 @@ extension SourceReport {
         switch content {
         case .event(let event) where event.kind == .onset:
             logger.info("\(source): \(event.label) (\((event.score * 100).rounded() / 100))")
-        case .up(let opening), .recovered(let opening):
+        case .up(let opening):
             logger.info("\(source): listening to \(opening)")
+        case .recovered(let reason):
+            logger.notice("\(source): recovered: \(reason)")
+        case .silent(let reason):
+            logger.warning("\(source): silent: \(reason)")
+        case .widened(1):
+            logger.notice("\(source): keeps up again; every window is matched")
+        case .widened(let stride):
+            logger.warning("\(source): slower than real time; one window of \(stride) is matched")
         case .down(let reason):
             logger.error("\(source): \(reason); trying again")
         case .ended(let problem?):

@@ -12,7 +12,7 @@ struct EarshotDaemonCommand: AsyncParsableCommand {
         commandName: "earshotd",
         abstract: "Listens to audio sources and serves what it hears on a Unix socket.",
         discussion: """
-            SIGHUP reads the label files and thresholds again; SIGTERM and SIGINT end the daemon. Exit status: 0 after a \
+            SIGHUP reads configuration and label files again; SIGTERM and SIGINT end the daemon. Exit status: 0 after a \
             clean stop, 1 for a failure at work, 2 for wrong usage or configuration.
             """,
         version: earshotVersion)
@@ -89,12 +89,12 @@ struct EarshotDaemonCommand: AsyncParsableCommand {
     }
 
     mutating func run() async throws {
-        let settings = try effectiveConfiguration()
-        let level = Logger.Level(rawValue: settings.logLevel.rawValue) ?? .info
+        let level = Logger.Level(rawValue: try effectiveConfiguration().logLevel.rawValue) ?? .info
         LoggingSystem.bootstrap { LineLogHandler(label: $0, level: level) }
-        let daemon = try Daemon(
-            configuration: settings, configurationPath: config, standardInputRate: rate, endsWithSources: once,
-            overridesLabels: !labels.isEmpty)
+        let command = self
+        let daemon = try Daemon(standardInputRate: rate, endsWithSources: once) {
+            try command.effectiveConfiguration()
+        }
         try await daemon.run()
     }
 

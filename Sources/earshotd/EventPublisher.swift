@@ -2,7 +2,6 @@ import DetectionPipeline
 import EventMessages
 import EventServer
 import EventStore
-import Foundation
 import Logging
 import Synchronization
 
@@ -13,8 +12,6 @@ final class EventPublisher: Sendable {
     let server: EventServer
     /// Nil where nothing is stored.
     let recorder: EventRecorder?
-    /// Makes event identifiers unique over restarts.
-    private let eventPrefix = String(UInt64(Date().timeIntervalSince1970 * 1000), radix: 36)
 
     /// Opens the store; the socket is not open yet.
     ///
@@ -51,7 +48,9 @@ final class EventPublisher: Sendable {
     }
 
     /// From any thread; never waits for the disk or a client.
-    func publish(_ report: SourceReport) {
+    ///
+    /// - Parameter eventPrefix: Makes event identifiers unique over restarts of the source and of the daemon.
+    func publish(_ report: SourceReport, eventPrefix: String) {
         guard let message = report.message(eventPrefix: eventPrefix) else { return }
         if let recorder, message.isSequenced {
             recorder.record(message)

@@ -6,6 +6,10 @@ import Labels
 /// The label sets of all sources, compiled; each distinct one once.
 struct LabelSets: Sendable {
     private var bySource: [String: CompiledLabels] = [:]
+    /// The label marginals of sources whose description could be used, by source.
+    private(set) var weights: [String: [Float]] = [:]
+    /// Why descriptions are not used.
+    private(set) var warnings: [String] = []
     /// Every label once, in the order of the sources and their files.
     private(set) var entries: [LabelEntry] = []
 
@@ -25,9 +29,25 @@ struct LabelSets: Sendable {
                 compiled.append((settings, labels))
             }
             bySource[source.name] = labels
+            describe(source, labels, configuration: configuration, model: model)
             for entry in labels.entries where !entries.contains(where: { $0.name == entry.name }) {
                 entries.append(entry)
             }
+        }
+    }
+
+    private mutating func describe(
+        _ source: SourceConfiguration, _ labels: CompiledLabels, configuration: DaemonConfiguration,
+        model: DetectionModel
+    ) {
+        guard let description = source.description else { return }
+        do {
+            weights[source.name] = try model.labelWeights(
+                for: description, labels: labels.entries,
+                textEncoder: configuration.textEncoderDirectory ?? ResourceLocations.textEncoder,
+                cache: configuration.cacheDirectory ?? ResourceLocations.cache)
+        } catch {
+            warnings.append("\(source.name): the description is not made use of: \(error)")
         }
     }
 

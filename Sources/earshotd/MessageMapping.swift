@@ -23,8 +23,12 @@ extension SourceReport {
                     duration: seconds(Int64(lost)), reason: reason))
         case .up(let opening):
             return .source(SourceMessage(source: source, state: .up, time: .now(), reason: opening))
-        case .recovered(let opening):
-            return .source(SourceMessage(source: source, state: .recovered, time: .now(), reason: opening))
+        case .recovered(let reason):
+            return .source(SourceMessage(source: source, state: .recovered, time: .now(), reason: reason))
+        case .silent(let reason):
+            return .source(SourceMessage(source: source, state: .silent, time: .now(), reason: reason))
+        case .widened:
+            return nil
         case .down(let reason):
             return .source(SourceMessage(source: source, state: .down, time: .now(), reason: reason))
         case .ended(let problem):

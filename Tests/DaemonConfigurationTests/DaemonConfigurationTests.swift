@@ -23,6 +23,28 @@ import Testing
         #expect(try configuration(text) == DaemonConfiguration())
     }
 
+    @Test func sourcesHaveDetectionSettingsOfTheirOwn() throws {
+        let result = try configuration(
+            """
+            detection: {on: 0.6, off: 0.1, cooldown: 5s, silent_after: 2m}
+            overload: widen
+            sources:
+              - {name: a, device: "alsa:a", detection: {on: 0.3, silent_after: 10s}}
+              - {name: b, device: "alsa:b"}
+            """)
+        #expect(result.overload == .widen)
+        let merged = result.sources.map { $0.detection.overriding(result.detection) }
+        #expect(merged[0].onThreshold == 0.3 && merged[0].silentAfter == 10)
+        #expect(merged[0].offThreshold == 0.1 && merged[0].cooldown == 5)
+        #expect(merged[1] == result.detection)
+        #expect(
+            problems("sources:\n  - name: a\n    device: alsa:a\n    detection:\n      on: 0.2\n      off: 0.4\n")
+                == ["e.yaml:6: sources[0].detection.off: must be at most sources[0].detection.on (0.2), not 0.4"])
+        #expect(
+            problems("overload: wide\ndetection: {silent_after: 0s}\n").map { $0.prefix(20) }
+                == ["e.yaml:1: overload: ", "e.yaml:2: detection."])
+    }
+
     @Test func allSettingsAreRead() throws {
         let result = try configuration(
             """

@@ -40,13 +40,16 @@ import Testing
         let values = [
             detection.onThreshold, detection.offThreshold, detection.medianFilterLength, detection.minimumEventLength,
             detection.minimumEventGap, detection.cooldown, detection.updateInterval, detection.silenceLevel,
+            detection.silentAfter,
         ]
-        #expect(values == [0.48, 0.03, 0.16, 0.16, 1, 10, 5, -80])
+        #expect(values == [0.48, 0.03, 0.16, 0.16, 1, 10, 5, -80, 60])
         var socket = configuration.socket
         #expect(socket.group == "earshot")
         socket.group = nil
         #expect(socket == defaults.socket)
         #expect(configuration.logLevel == defaults.logLevel)
         #expect(configuration.ringLength == defaults.ringLength)
+        #expect(configuration.overload == defaults.overload)
+        #expect(configuration.sources[0].detection.onThreshold == 0.6)
     }
 }

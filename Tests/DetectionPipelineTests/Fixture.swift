@@ -3,6 +3,7 @@ import AudioEmbedding
 import DetectionPipeline
 import Foundation
 import Labels
+import TensorKernels
 import TestSupport
 import Testing
 
@@ -18,6 +19,8 @@ enum Fixture {
     }()
 
     private static let loaded: Result<DetectionModel, any Error> = Result {
+        // As in the programs: OpenBLAS's threads wait for each other in a busy loop, which starves a loaded machine.
+        useSingleBLASThread()
         let prompts = names.map(prompt) + names.map { "another \($0)" }
         let path = try #require(try makeDerivedModel(in: folder, prompts: prompts), "the checkout has no model")
         return try DetectionModel(path: path)

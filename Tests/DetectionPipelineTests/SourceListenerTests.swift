@@ -1,6 +1,7 @@
 import AudioCapture
 import DetectionPipeline
 import Foundation
+import OptimalTransport
 import Synchronization
 import TestSupport
 import Testing
@@ -30,6 +31,8 @@ private final class Reports: Sendable {
             case .up: "up"
             case .recovered: "recovered"
             case .down: "down"
+            case .silent: "silent"
+            case .widened(let stride): "widened \(stride)"
             case .ended(let problem): problem == nil ? "ended" : "failed"
             case .top: nil
             }
@@ -55,13 +58,21 @@ private final class Reports: Sendable {
 
 @Suite struct SourceListenerTests {
     private func listener(
-        _ source: SourceSpecification, _ reports: Reports, pacing: AudioInput.Pacing = .fullSpeed
+        _ source: SourceSpecification, _ reports: Reports, pacing: AudioInput.Pacing = .fullSpeed,
+        ringDuration: Duration = .seconds(8), adjust: (inout SourceListener.Settings) -> Void = { _ in }
     ) throws -> SourceListener {
         let model = try Fixture.model()
-        let input = AudioInput.Configuration(source: source, modelSampleRate: model.sampleRate, pacing: pacing)
+        let input = AudioInput.Configuration(
+            source: source, modelSampleRate: model.sampleRate, pacing: pacing, ringDuration: ringDuration)
+        var settings = try settings(["dog"])
+        adjust(&settings)
         return SourceListener(
-            .init(name: "test", input: input, detection: try DetectionSettings(model)), model: model,
-            labels: try Fixture.labels(["dog"]), wantsTop: { true }, report: reports.take)
+            .init(name: "test", input: input), model: model, settings: settings, wantsTop: { true },
+            report: reports.take)
+    }
+
+    private func settings(_ labels: [String]) throws -> SourceListener.Settings {
+        .init(labels: try Fixture.labels(labels), detection: try DetectionSettings(Fixture.model()))
     }
 
     private func withFile(_ samples: [Float], _ body: (SourceSpecification) async throws -> Void) async throws {
@@ -117,11 +128,11 @@ private final class Reports: Sendable {
             try listener.start()
             #expect(await reports.wait { if case .event = $0 { true } else { false } })
             #expect(listener.snapshot.state == .up && listener.snapshot.opening.contains("in real time"))
-            let progress = listener.progress
-            #expect(progress > 0)
+            let stages = listener.stages
+            #expect(stages.map(\.stage) == [.inference, .capture] && stages.allSatisfy { $0.turns > 0 }, "\(stages)")
             // `stop` returns false if the threads have not ended in time.
             #expect(listener.stop(timeout: .seconds(30)))
-            #expect(listener.hasEnded)
+            #expect(listener.hasEnded && listener.stages.isEmpty)
             // A busy machine may lose audio of a paced source; the sound is then several events.
             let words = reports.words.filter { $0 != "gap" }
             #expect(words.first == "up" && words.last == "ended", "\(words)")
@@ -160,8 +171,7 @@ private final class Reports: Sendable {
             let listener = try listener(source, reports, pacing: .realtime)
             try listener.start()
             #expect(await reports.wait { if case .event(let event) = $0 { event.label == "dog" } else { false } })
-            listener.replace(
-                labels: try Fixture.labels(["rain"]), detection: try DetectionSettings(Fixture.model()))
+            listener.replace(try settings(["rain"]))
             #expect(await reports.wait { if case .event(let event) = $0 { event.label == "rain" } else { false } })
             #expect(listener.stop(timeout: .seconds(30)))
         }
@@ -184,5 +194,67 @@ private final class Reports: Sendable {
         #expect(listener.stop(timeout: .seconds(30)))
         #expect(listener.hasEnded)
         #expect(reports.words == ["down"])
+    }
+
+    /// Silence is told of once, sound after it as well, and neither makes an event of its own.
+    @Test(arguments: [Float(0), -0.4]) func tellsOfADeadMicrophone(constant: Float) async throws {
+        let reports = Reports()
+        let dead = [Float](repeating: constant, count: 12 * 32_000)
+        try await withFile(noise(seconds: 3) + dead + noise(seconds: 3)) { source in
+            let listener = try listener(source, reports) { $0.silentAfter = 5 }
+            try listener.start()
+            #expect(await reports.wait { if case .silent = $0 { true } else { false } })
+            #expect(await reports.wait { if case .ended = $0 { true } else { false } })
+            listener.stop()
+        }
+        #expect(
+            reports.words == [
+                "up", "onset dog", "offset dog", "silent", "recovered", "onset dog", "offset dog", "ended",
+            ])
+        // Sound is heard from its beginning, whatever was said about the source before.
+        let onsets = reports.contents.compactMap { content -> Double? in
+            if case .event(let event) = content, event.kind == .onset { return Double(event.onsetSample) / 32_000 }
+            return nil
+        }
+        #expect(onsets.count == 2 && abs(onsets[1] - 15) < 0.5, "\(onsets)")
+    }
+
+    /// The labels' potentials are solved so thoroughly that a window takes longer than it lasts.
+    @Test(arguments: [false, true]) func slowInferenceIsSeen(widens: Bool) async throws {
+        let iterations = try iterations(forSeconds: 0.25)
+        let reports = Reports()
+        try await withFile(noise(seconds: 120)) { source in
+            let listener = try listener(source, reports, pacing: .realtime, ringDuration: .seconds(2)) {
+                $0.widensUnderLoad = widens
+                $0.detection.transport.iterationsPerStep = iterations
+            }
+            try listener.start()
+            if widens {
+                #expect(await reports.wait { if case .widened = $0 { true } else { false } })
+                #expect(listener.snapshot.windowStride > 1)
+                // With an easier task it finds its way back.
+                listener.replace(try settings(["dog"]))
+                #expect(await reports.wait { if case .widened = $0 { true } else { false } })
+            } else {
+                #expect(await reports.wait { if case .gap(_, _, "overflow") = $0 { true } else { false } })
+                let snapshot = listener.snapshot
+                #expect(snapshot.droppedFrames > 0 && snapshot.gaps > 0 && snapshot.lostSeconds > 0, "\(snapshot)")
+                #expect(snapshot.windowStride == 1 && snapshot.skippedWindows == 0)
+            }
+            #expect(listener.stop(timeout: .seconds(30)))
+        }
+    }
+
+    /// Iterations of the transport that take so long for each window on this machine.
+    private func iterations(forSeconds seconds: Double) throws -> Int {
+        let model = try Fixture.model()
+        var settings = try DetectionSettings(model)
+        settings.transport.iterationsPerStep = 2000
+        var scorer = try StepScorer(model, labels: try Fixture.labels(["dog"]), settings: settings)
+        var steps = 0
+        let duration = ContinuousClock().measure {
+            forEachChunk(of: noise(seconds: 2), 5120) { scorer.process($0) { _ in steps += 1 } }
+        }
+        return max(1, Int(2000 * seconds * Double(steps) / (duration / .seconds(1))))
     }
 }

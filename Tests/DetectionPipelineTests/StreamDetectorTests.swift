@@ -120,6 +120,35 @@ import Testing
             (events + rest).filter { $0.kind == .onset }.count == (events + rest).filter { $0.kind == .offset }.count)
     }
 
+    /// A reload does not make a label forget that it was just heard, unless it is a new one in effect.
+    @Test(arguments: [false, true]) func labelsThatStayKeepTheirCooldown(changes: Bool) throws {
+        var settings = try DetectionSettings(Fixture.model())
+        settings.setThreshold(0.01)
+        settings.cooldown = 60
+        var detector = try StreamDetector(
+            Fixture.model(), labels: Fixture.compile([Fixture.entry("rain"), Fixture.entry("dog")]), settings: settings)
+        let before = detector.events(noise(seconds: 2) + silence(seconds: 4))
+        #expect(before.contains { $0.label == "dog" && $0.kind == .offset }, "\(before)")
+        try detector.replace(
+            labels: Fixture.compile([Fixture.entry("dog", hasTwoPrompts: changes)]), settings: settings
+        ) { _ in }
+        let after = detector.events(noise(seconds: 3, seed: 4)) + detector.finished()
+        #expect(after.isEmpty != changes, "\(after)")
+    }
+
+    @Test func aPausedDetectorScoresNothingAndAWidenedOneSomeWindows() throws {
+        var detector = try detector()
+        detector.isPaused = true
+        #expect(detector.events(noise(seconds: 4)).isEmpty)
+        detector.isPaused = false
+        detector.windowStride = 4
+        let events = detector.events(noise(seconds: 4, seed: 2)) + detector.finished()
+        expectPairs(events)
+        #expect(events.first.map { abs(Double($0.onsetSample) / 32_000 - 4) < 1 } == true, "\(events)")
+        // 25 windows of 160 ms in 4 s, and those of the end.
+        #expect((18...30).contains(detector.skippedWindows), "\(detector.skippedWindows)")
+    }
+
     @Test func labelsHaveTheirOwnThresholds() throws {
         let model = try Fixture.model()
         // The shares of two labels sum to 1: of one with an impossible threshold there is never an event.

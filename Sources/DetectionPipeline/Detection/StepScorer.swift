@@ -39,6 +39,12 @@ package struct StepScorer: ~Copyable {
     private var stepCount: Int64 = 0
     /// The sample clock where the audio began or went on after a loss.
     private var base: Int64
+    /// Every so many windows one is matched, and the scores of the others are those of the one before; at least 1.
+    package var windowStride = 1
+    /// Windows are not matched at all and count as silent; the encoder goes on hearing.
+    package var isPaused = false
+    /// Windows that were not matched because of ``windowStride``.
+    package private(set) var skippedWindows = 0
 
     /// - Parameters:
     ///   - clockStart: Sample clock of the first sample.
@@ -85,12 +91,16 @@ package struct StepScorer: ~Copyable {
         gate.process(samples) { levels.push($0) }
         encoder.process(samples) { step in
             pooler.push(step.baseAddress!)
-            pooler.pooled.withUnsafeBufferPointer { pooled in
-                embedding.withUnsafeMutableBufferPointer { projection.project(pooled, into: $0) }
-            }
-            embedding.withUnsafeBufferPointer { matcher.match($0) }
             let index = stepCount
             stepCount += 1
+            if !isPaused, index % Int64(windowStride) == 0 {
+                pooler.pooled.withUnsafeBufferPointer { pooled in
+                    embedding.withUnsafeMutableBufferPointer { projection.project(pooled, into: $0) }
+                }
+                embedding.withUnsafeBufferPointer { matcher.match($0) }
+            } else if !isPaused {
+                skippedWindows += 1
+            }
             let newest = firstStepStart + index * Int64(stepLength)
             let oldest = newest - Int64((windowSteps - 1) * stepLength)
             let (isSilent, level) = levels.window(from: oldest, through: newest + Int64(stepLength) - 1)
@@ -101,16 +111,18 @@ package struct StepScorer: ~Copyable {
                     onStep(
                         Step(
                             start: base + start, shares: shares,
-                            standardisedScores: standardised, isSilent: isSilent, level: level))
+                            standardisedScores: standardised, isSilent: isSilent || isPaused, level: level))
                 }
             }
         }
     }
 
     /// Matches against other labels, and judges silence by other settings, from the next step on; the audio heard so far
-    /// stays, and so does the window's length, which belongs to the model.
+    /// stays, what is usual of labels that stay, and the window's length, which belongs to the model.
     package mutating func replace(labels: CompiledLabels, settings: DetectionSettings) throws {
-        matcher = try Self.matcher(for: labels, settings: settings, model: model)
+        var next = try Self.matcher(for: labels, settings: settings, model: model)
+        next.keepBaseline(of: matcher)
+        matcher = next
         gate.minimumLevel = settings.silenceLevel
     }
 

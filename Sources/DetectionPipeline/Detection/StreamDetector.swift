@@ -28,6 +28,21 @@ package struct StreamDetector: ~Copyable {
     /// Whether each step's ranking is reported.
     package var reportsTop = false
 
+    /// Every so many windows one is matched, at least 1; see ``StepScorer/windowStride``.
+    package var windowStride: Int {
+        get { scorer.windowStride }
+        set { scorer.windowStride = newValue }
+    }
+
+    /// Nothing is scored; see ``StepScorer/isPaused``.
+    package var isPaused: Bool {
+        get { scorer.isPaused }
+        set { scorer.isPaused = newValue }
+    }
+
+    /// Windows that were not matched because of ``windowStride``.
+    package var skippedWindows: Int { scorer.skippedWindows }
+
     /// - Parameters:
     ///   - nextEvent: Number of the first event.
     ///   - clockStart: Sample clock of the first sample.
@@ -105,15 +120,19 @@ package struct StreamDetector: ~Copyable {
         clock = end
     }
 
-    /// Listens for other labels, or with other thresholds, from here on; open events end.
+    /// Listens for other labels, or with other thresholds, from here on; open events end. Labels that stay keep their
+    /// cooldown and what is usual of them here.
     package mutating func replace(
         labels: CompiledLabels, settings: DetectionSettings, report: (SourceReport.Content) -> Void
     ) throws {
         close(isGap: false, report: report)
-        self.settings = settings
+        let kept = labels.indices(in: scorer.labels)
         try scorer.replace(labels: labels, settings: settings)
-        events = EventDetector(
+        self.settings = settings
+        var next = EventDetector(
             settings.eventDetector(for: labels.entries, model: model), nextEvent: events.nextEvent)
+        next.keepCooldowns(of: events, indices: kept)
+        events = next
     }
 
     /// Ends the open events, before lost audio or at the end.

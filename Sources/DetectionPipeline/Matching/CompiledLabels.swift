@@ -25,6 +25,14 @@ package struct CompiledLabels: Sendable {
     package var count: Int { entries.count }
     package var names: [String] { entries.map(\.name) }
 
+    /// For each label its index in another set where it has the same name and prompts, else nil.
+    package func indices(in other: CompiledLabels) -> [Int?] {
+        let known = Dictionary(other.entries.indices.map { (other.entries[$0].name, $0) }) { first, _ in first }
+        return entries.map { entry in
+            known[entry.name].flatMap { other.entries[$0].prompts == entry.prompts ? $0 : nil }
+        }
+    }
+
     /// - Parameters:
     ///   - entries: At least one label; each has at least one prompt.
     ///   - embedder: Gives the prompts' metric-space embeddings, from its cache or the text encoder.

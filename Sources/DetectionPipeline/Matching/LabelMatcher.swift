@@ -72,6 +72,11 @@ package struct LabelMatcher {
         }
     }
 
+    /// Goes on with what is usual in the stream for the labels that another matcher of it had with the same prompts.
+    package mutating func keepBaseline(of other: LabelMatcher) {
+        baseline.keep(other.baseline, indices: labels.indices(in: other.labels))
+    }
+
     /// Forgets the recent windows (after lost audio, say); the label set stays.
     package mutating func reset() {
         transport.reset()

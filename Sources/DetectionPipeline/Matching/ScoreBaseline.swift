@@ -41,6 +41,15 @@ package struct ScoreBaseline: Sendable {
         return result
     }
 
+    /// Takes over the means of another baseline.
+    ///
+    /// - Parameter indices: For each label its index there, nil for one that is new.
+    package mutating func keep(_ other: ScoreBaseline, indices: [Int?]) {
+        for (label, index) in indices.enumerated() {
+            if let index { means[label] = other.means[index] }
+        }
+    }
+
     package mutating func reset() {
         for label in means.indices { means[label] = 0 }
     }

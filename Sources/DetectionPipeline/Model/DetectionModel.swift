@@ -1,6 +1,9 @@
 package import AudioEmbedding
 import AudioFeatures
+import Foundation
 package import Labels
+import OptimalTransport
+import TensorKernels
 
 /// Everything of a model that detection shares: weights, banks and constants, loaded once.
 package final class DetectionModel: Sendable {
@@ -37,6 +40,36 @@ package final class DetectionModel: Sendable {
         let embedder = LabelEmbedder(
             model: directory, textEncoderDirectory: textEncoder, cacheDirectory: cache)
         return try CompiledLabels(entries, embedder: embedder, bank: bank)
+    }
+
+    /// The label marginal that a source's description suggests: labels whose prompts are near to it in meaning are a little
+    /// likelier there, none is ruled out.
+    ///
+    /// Late fusion of metadata after arXiv 2406.15897. The scale is modest by intent: a description is a hint, and what is
+    /// unusual at a place is often what matters.
+    ///
+    /// - Parameters:
+    ///   - textEncoder: The sentence encoder's directory, needed for a description that is not in the cache.
+    ///   - cache: Directory of the embedding cache; nil for none.
+    /// - Returns: [labels.count], with sum 1.
+    /// - Throws: `MissingTextEncoderError`, or `ModelError` for a damaged text encoder.
+    package func labelWeights(
+        for description: String, labels: [LabelEntry], textEncoder: String?, cache: String?
+    ) throws -> [Float] {
+        let embedder = LabelEmbedder(
+            model: directory, textEncoderDirectory: textEncoder, cacheDirectory: cache)
+        let sentences = try embedder.sentenceEmbeddings(for: [description] + labels.flatMap(\.prompts))
+        let place = sentences.row(0)
+        var row = 1
+        let priors = labels.map { label in
+            let similarities = label.prompts.indices.map { index in
+                zip(place, sentences.row(row + index)).reduce(Float(0)) { $0 + $1.0 * $1.1 }
+            }
+            row += label.prompts.count
+            // Similarities of sentences lie between about 0 and 0.6: a factor of about ten.
+            return exp((similarities.max() ?? 0) / 0.25)
+        }
+        return try labelMarginal(priors, uniformShare: 0.5)
     }
 }
 

@@ -36,10 +36,14 @@ package struct SourceReport: Sendable {
         case event(EventReport)
         /// Audio lost: `lostSamples` at the model's rate, from `fromSample` on the sample clock.
         case gap(fromSample: Int64, lostSamples: Int, reason: String)
-        /// Opened: what was opened and what is converted.
+        /// Audio flows: what was opened and what is converted.
         case up(opening: String)
-        /// Opened again after a failure.
-        case recovered(opening: String)
+        /// Audio flows again after a failure or silence; what was opened, or how long it was silent.
+        case recovered(reason: String)
+        /// The device delivers, but nothing except digital silence or a constant.
+        case silent(reason: String)
+        /// Inference is slower than real time: of so many windows one is matched from here on; 1 is all again.
+        case widened(stride: Int)
         /// Failed, and will be tried again.
         case down(reason: String)
         /// A file or standard input has come to its end, or cannot be read; it will not be tried again.
@@ -50,7 +54,7 @@ package struct SourceReport: Sendable {
 
     package var source: String
     package var content: Content
-    /// UTC of the sample clock's zero, as seen from the newest audio: a sample's time is this plus sample / rate.
+    /// UTC of the sample clock's zero as far as known, see ``StreamClock``: a sample's time is this plus sample / rate.
     package var clockZero: Date
     package var sampleRate: Int
 

@@ -46,6 +46,7 @@ final class Program: Sendable {
     private let input: Mutex<Int32?>
 
     /// - Parameters:
+    ///   - name: Of a program of the product, or the absolute path of another one.
     ///   - environment: On top of the test's own; an empty value removes.
     ///   - hasInput: Whether standard input is a pipe for ``write(_:)``; else it is empty.
     ///   - isWatched: Sets `WATCHDOG_PID` to the program's own number, as systemd does.
@@ -54,6 +55,7 @@ final class Program: Sendable {
         isWatched: Bool = false
     ) throws {
         guard let folder = Product.folder else { throw Failure("\(name) is not built") }
+        let path = name.hasPrefix("/") ? name : "\(folder)/\(name)"
         // A program that has ended must not take the test with it.
         signal(SIGPIPE, SIG_IGN)
         self.name = name
@@ -86,14 +88,14 @@ final class Program: Sendable {
         variables.merge(environment) { $1 }
         // A shell keeps its number when it becomes the program.
         let shell = isWatched ? ["/bin/sh", "-c", #"WATCHDOG_PID=$$ exec "$0" "$@""#] : []
-        let words = shell + ["\(folder)/\(name)"] + arguments
+        let words = shell + [path] + arguments
         let argumentList = words.map { strdup($0) } + [nil]
         let variableList = variables.filter { !$0.value.isEmpty }.map { strdup("\($0.key)=\($0.value)") } + [nil]
         defer { for text in argumentList + variableList { free(text) } }
         var identifier: pid_t = 0
         let code = posix_spawn(&identifier, words[0], &actions, &attributes, argumentList, variableList)
         for end in [inputEnds[0], outputEnds[1], errorEnds[1]] { close(end) }
-        guard code == 0 else { throw Failure("\(folder)/\(name): \(String(cString: strerror(code)))") }
+        guard code == 0 else { throw Failure("\(path): \(String(cString: strerror(code)))") }
         processIdentifier = identifier
         let child = identifier
         input = Mutex(hasInput ? inputEnds[1] : nil)

@@ -63,6 +63,21 @@ struct TestDaemon {
         return try #require((status["sources"] as? [[String: Any]])?.first)
     }
 
+    /// All sources in the reply to `status`, by name.
+    func sources(_ subscriber: Subscriber) async throws -> [String: [String: Any]] {
+        let status = try await subscriber.result("status")
+        let sources = try #require(status["sources"] as? [[String: Any]])
+        return Dictionary(uniqueKeysWithValues: sources.map { ($0["name"] as? String ?? "", $0) })
+    }
+
+    /// Sends SIGHUP and waits until its outcome is in the log.
+    func reload() async throws -> String {
+        program.send(SIGHUP)
+        return try await program.errors.first("outcome of the reload") {
+            $0.text.contains("reloaded: ") || $0.text.contains("reload failed")
+        }.text
+    }
+
     /// Ends it as a service manager does.
     func stop(sourceLocation: SourceLocation = #_sourceLocation) async throws {
         program.send(SIGTERM)
