@@ -124,7 +124,8 @@ struct ListeningLoop {
             guarded.handle = input.handle
             guarded.opening = input.opening
         }
-        defer { state.retire(input.handle, isStuck: !input.handle.stop()) }
+        var stoodStill = false
+        defer { state.retire(input.handle, hasEnded: input.handle.stop(), stoodStill: stoodStill) }
         if state.mustStop { input.handle.requestStop() }
         clock.restart()
         state.windowStride.store(1, ordering: .relaxed)
@@ -143,6 +144,7 @@ struct ListeningLoop {
         var widening = WindowWidening(ringLength: ring)
         var isFlowing = false
         var idleSince: ContinuousClock.Instant?
+        var captureTurns = 0
         while true {
             state.turn()
             if state.hasPending.exchange(false, ordering: .acquiring) { try takeSettings(&detector) }
@@ -172,8 +174,10 @@ struct ListeningLoop {
                 state.lostSamples.wrappingAdd(lost, ordering: .relaxed)
                 send(.gap(fromSample: from, lostSamples: lost, reason: reason.rawValue))
             case .idle:
+                if idleSince == nil { captureTurns = input.handle.progress }
                 let since = idleSince ?? .now
                 idleSince = since
+                stoodStill = input.handle.progress == captureTurns
                 if isDevice, .now - since > configuration.stallLimit {
                     throw AudioCaptureError(
                         .device,

@@ -11,6 +11,8 @@ final class SourceState: Sendable {
         var handle: CaptureHandle?
         /// Of an input that failed and whose capture thread does not end.
         var abandoned: CaptureHandle?
+        /// Whether that thread stood still before it was told to end, and not only then.
+        var abandonedWhileStuck = false
         var restarts = 0
         /// Overruns and dropped frames of inputs that are closed already.
         var pastOverruns = 0
@@ -44,12 +46,15 @@ final class SourceState: Sendable {
 
     /// An input was closed; what it counted stays in the sums.
     ///
-    /// - Parameter isStuck: Its capture thread has not ended.
-    func retire(_ handle: CaptureHandle, isStuck: Bool) {
+    /// - Parameters:
+    ///   - hasEnded: Whether its capture thread has.
+    ///   - stoodStill: Whether that stood still before it was told to end.
+    func retire(_ handle: CaptureHandle, hasEnded: Bool, stoodStill: Bool) {
         let statistics = handle.statistics
         guarded.withLock { guarded in
             guarded.handle = nil
-            guarded.abandoned = isStuck ? handle : nil
+            guarded.abandoned = hasEnded ? nil : handle
+            guarded.abandonedWhileStuck = stoodStill
             guarded.pastOverruns += statistics.overrunCount
             guarded.pastDropped += statistics.framesDropped
         }
@@ -75,15 +80,14 @@ final class SourceState: Sendable {
 
     /// The progress of each stage that has work to do.
     ///
-    /// Capture counts only once it has given audio: a device that opens and then gives nothing, or hangs at once, is down,
-    /// and starting the daemon again would not help it.
+    /// Capture counts only once it has given audio, and as long as it is not given up for giving none: such a device is
+    /// down, even if its library then hangs, and starting the daemon again would disturb the other sources in vain.
     var stages: [StageProgress] {
         guarded.withLock { guarded in
             guard guarded.state != .ended else { return [] }
             var stages = [StageProgress(stage: .inference, turns: turns.load(ordering: .relaxed))]
-            if let handle = guarded.abandoned ?? guarded.handle, !handle.hasFinished,
-                handle.statistics.framesCaptured > 0
-            {
+            let abandoned = guarded.abandonedWhileStuck ? guarded.abandoned : nil
+            if let handle = guarded.handle ?? abandoned, !handle.hasFinished, handle.statistics.framesCaptured > 0 {
                 stages.append(StageProgress(stage: .capture, turns: handle.progress))
             }
             return stages
