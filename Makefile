@@ -42,9 +42,10 @@ EARSHOTD = $(PRODUCT)/release/earshotd
 DEMO = Tests/Fixtures/demo.flac
 MANUAL = $(notdir $(basename $(wildcard docs/man/*.in)))
 TEXT_ENCODER = models/text/all-MiniLM-L6-v2
-PACKAGES = libasound2-dev libfftw3-dev libopenblas-dev libsndfile1-dev libsoxr-dev libsqlite3-dev libsystemd-dev pkg-config
-# A sound server for the capture tests.
-TEST_PACKAGES = pulseaudio pulseaudio-utils libasound2-plugins
+PACKAGES = libasound2-dev libfftw3-dev libmosquitto-dev libopenblas-dev libsndfile1-dev libsoxr-dev libsqlite3-dev \
+	libsystemd-dev pkg-config
+# A sound server for the capture tests, an MQTT broker and its clients.
+TEST_PACKAGES = pulseaudio pulseaudio-utils libasound2-plugins mosquitto mosquitto-clients openssl
 DEB_PACKAGES = debhelper lintian
 # Of the Debian package; the product's own version unless it is told otherwise.
 DEB_VERSION ?=
@@ -153,6 +154,7 @@ install: ## install under PREFIX (/usr/local), configuration in SYSCONFDIR (/etc
 	$(call rewritten,systemd/earshotd.service,$(UNITDIR)/earshotd.service)
 	$(call rewritten,systemd/earshot.sysusers,$(SYSUSERSDIR)/earshot.conf)
 	$(call rewritten,systemd/earshot.yaml,$(DOCDIR)/earshot.yaml)
+	$(call rewritten,systemd/network.conf,$(DOCDIR)/network.conf)
 	test -e $(DESTDIR)$(SYSCONFDIR)/earshot/earshot.yaml \
 		|| install -m 644 $(DESTDIR)$(DOCDIR)/earshot.yaml $(DESTDIR)$(SYSCONFDIR)/earshot
 	@if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ]; then \

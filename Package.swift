@@ -50,6 +50,7 @@ let package = Package(
         // C libraries: module maps only.
         .systemLibrary(name: "CALSA", pkgConfig: "alsa", providers: [.apt(["libasound2-dev"])]),
         .systemLibrary(name: "CFFTW", pkgConfig: "fftw3f", providers: [.apt(["libfftw3-dev"])]),
+        .systemLibrary(name: "CMosquitto", pkgConfig: "libmosquitto", providers: [.apt(["libmosquitto-dev"])]),
         .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
         .systemLibrary(name: "CSndfile", pkgConfig: "sndfile", providers: [.apt(["libsndfile1-dev"])]),
         .systemLibrary(name: "CSoxr", pkgConfig: "soxr", providers: [.apt(["libsoxr-dev"])]),
@@ -70,6 +71,7 @@ let package = Package(
         target("EventMessages"),
         target("EventServer", ["EventMessages", nioCore, nioPosix, nioLocks, logging]),
         target("EventStore", ["EventMessages", grdb, grdbSQLite, nioLocks, logging]),
+        target("MQTTPublisher", ["EventMessages", "CMosquitto", nioLocks, logging]),
         target("EventClient", [nioCore, nioPosix]),
         target("DaemonConfiguration", [yams]),
 
@@ -84,8 +86,7 @@ let package = Package(
             "earshotd",
             [
                 "DetectionPipeline", "AudioCapture", "Labels", "TensorKernels", "EventMessages", "EventServer",
-                "EventStore",
-                "DaemonConfiguration", "CSystemd", logging, argumentParser,
+                "EventStore", "MQTTPublisher", "DaemonConfiguration", "CSystemd", logging, argumentParser,
             ]),
         executable(
             "earshot",
@@ -111,6 +112,7 @@ let package = Package(
         test("EventClient", ["EventClient", "EventMessages", "EventServer", logging, nioCore]),
         test("EventMessages", ["EventMessages"]),
         test("EventStore", ["EventMessages", "EventStore", grdb, logging]),
+        test("MQTTPublisher", ["EventMessages", "MQTTPublisher"]),
         test("DaemonConfiguration", ["DaemonConfiguration"]),
         test(
             "DetectionPipeline",

@@ -77,7 +77,7 @@ extension DaemonConfiguration {
 
     private mutating func read(_ root: Node, paths: PathResolver, problems: ProblemList) {
         let known = [
-            "model", "text_encoder", "cache_directory", "labels", "sources", "detection", "socket", "store",
+            "model", "text_encoder", "cache_directory", "labels", "sources", "detection", "socket", "store", "mqtt",
             "log_level", "ring", "overload",
         ]
         guard let file = MappingReader(root, name: "", known: known, problems: problems) else { return }
@@ -96,6 +96,9 @@ extension DaemonConfiguration {
             store.isOn = false
         } else if let section = file.mapping("store", known: StoreConfiguration.keys) {
             store.read(section, paths: paths)
+        }
+        if let section = file.mapping("mqtt", known: MQTTSettings.keys) {
+            mqtt = MQTTSettings(section, paths: paths)
         }
         let levels = LogLevel.allCases.map(\.rawValue).joined(separator: ", ")
         if let level = file.value("log_level", "one of \(levels)", { LogLevel(rawValue: $0.lowercased()) }) {

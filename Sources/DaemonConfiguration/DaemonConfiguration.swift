@@ -20,6 +20,8 @@ package struct DaemonConfiguration: Sendable, Equatable {
     package var detection = DetectionConfiguration()
     package var socket = SocketConfiguration()
     package var store = StoreConfiguration()
+    /// Nil publishes nothing.
+    package var mqtt: MQTTSettings?
     package var logLevel = LogLevel.info
     /// Seconds of audio that may wait for inference before some is lost.
     package var ringLength = 10.0

@@ -9,6 +9,7 @@ import EventStore
 import Foundation
 import Labels
 import Logging
+import MQTTPublisher
 import Synchronization
 import TensorKernels
 
@@ -64,8 +65,8 @@ final class Daemon: Sendable {
         }
         let model = try DetectionModel(path: path)
         self.model = model
-        settings = Mutex(
-            Settings(configuration: configuration, labels: try LabelSets(configuration, model: model)))
+        let labels = try LabelSets(configuration, model: model)
+        settings = Mutex(Settings(configuration: configuration, labels: labels))
         let shared = Shared()
         self.shared = shared
         let store = EventStore.Configuration(configuration.store)
@@ -78,7 +79,9 @@ final class Daemon: Sendable {
                 },
                 status: { shared.daemon.withLock { $0 }?.status ?? .object([]) },
                 labels: { shared.daemon.withLock { $0 }?.labelSummaries ?? [] }),
-            logger: logger)
+            mqtt: configuration.mqtt.map { settings in
+                (settings, PublishedDescription(configuration, labels: labels, model: model))
+            }, logger: logger)
         self.publisher = publisher
         sources = SourceSet(model: model, wantsTop: { publisher.server.wantsTop }) { [logger] report, eventPrefix in
             report.log(with: logger)
@@ -200,6 +203,7 @@ final class Daemon: Sendable {
             $0.reloads += 1
             $0.lastReloadProblem = nil
         }
+        publisher.mqtt?.replace(PublishedDescription(next.configuration, labels: next.labels, model: model))
         return "\(next.labels.entries.count) labels\(changes.text)"
     }
 
@@ -233,6 +237,7 @@ final class Daemon: Sendable {
             "labels": .integer(labels), "reloads": .integer(reloads),
             "reload_problem": problem.map { .string($0) } ?? .null,
             "sources": .array(sources.all.map(\.status)), "store": publisher.storeStatus,
+            "mqtt": publisher.mqtt?.statusValue ?? .null,
         ]
     }
 }

@@ -70,7 +70,7 @@ extension DaemonConfiguration {
     func restartSettings(changedIn other: DaemonConfiguration) -> [String] {
         [
             ("model", modelDirectory == other.modelDirectory), ("socket", socket == other.socket),
-            ("store", store == other.store), ("log_level", logLevel == other.logLevel),
+            ("store", store == other.store), ("mqtt", mqtt == other.mqtt), ("log_level", logLevel == other.logLevel),
         ]
         .filter { !$0.1 }.map(\.0)
     }
@@ -81,6 +81,7 @@ extension DaemonConfiguration {
         kept.modelDirectory = other.modelDirectory
         kept.socket = other.socket
         kept.store = other.store
+        kept.mqtt = other.mqtt
         kept.logLevel = other.logLevel
         return kept
     }

@@ -5,6 +5,7 @@ import DetectionPipeline
 import EventStore
 import Foundation
 import Logging
+import MQTTPublisher
 
 @main
 struct EarshotDaemonCommand: AsyncParsableCommand {
@@ -85,7 +86,7 @@ struct EarshotDaemonCommand: AsyncParsableCommand {
     private static func isWrongInput(_ error: any Error) -> Bool {
         if let error = error as? EventStoreError { return error.isWrongInput }
         return isInputProblem(error) || error is ConfigurationError || error is ConfigurationProblem
-            || error is SourcesFailed
+            || error is SourcesFailed || error is MQTTError
     }
 
     mutating func run() async throws {

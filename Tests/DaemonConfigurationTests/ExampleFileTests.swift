@@ -47,6 +47,18 @@ import Testing
         #expect(socket.group == "earshot")
         socket.group = nil
         #expect(socket == defaults.socket)
+        var mqtt = MQTTSettings(host: "localhost")
+        mqtt.port = 1883
+        mqtt.topic = "earshot/kitchen"
+        mqtt.clientIdentifier = "earshot-kitchen"
+        mqtt.username = "earshot"
+        mqtt.passwordFile = "/etc/earshot/mqtt-password"
+        mqtt.usesTLS = true
+        mqtt.authorityFile = "/etc/earshot/mqtt-ca.pem"
+        mqtt.certificateFile = "/etc/earshot/mqtt-cert.pem"
+        mqtt.keyFile = "/etc/earshot/mqtt-key.pem"
+        mqtt.discoveryPrefix = "homeassistant"
+        #expect(configuration.mqtt == mqtt)
         #expect(configuration.logLevel == defaults.logLevel)
         #expect(configuration.ringLength == defaults.ringLength)
         #expect(configuration.overload == defaults.overload)
