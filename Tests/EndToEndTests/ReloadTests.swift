@@ -126,7 +126,7 @@ import Testing
         }
         #expect(words.isEmpty, "\(words)")
 
-        _ = try configure(stays, "name: turns, device: alsa:")
+        _ = try configure(stays, "name: turns, device: 'alsa:'")
         #expect(try await daemon.reload().contains("names no device"))
         #expect(Set(try await daemon.sources(client).keys) == ["stays", "turns", "comes"])
         try await daemon.stop()
