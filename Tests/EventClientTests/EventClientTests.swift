@@ -157,6 +157,9 @@ import Testing
         let directory = try TemporaryDirectory()
         let stranger = try FakeDaemon(directory.file("a"), sends: ["SSH-2.0-OpenSSH\n"])
         #expect(try await failure(stranger.path).contains("is not earshotd"))
+        // The decoder of JSON would trap at the last of these.
+        let nested = try FakeDaemon(directory.file("n"), sends: [String(repeating: "[", count: 513) + "\n"])
+        #expect(try await failure(nested.path).contains("is not earshotd"))
         let mute = try FakeDaemon(directory.file("b"), sends: [])
         #expect(try await failure(mute.path).contains("closed at once"))
         let endless = Array(repeating: String(repeating: "x", count: 1000), count: 1000)

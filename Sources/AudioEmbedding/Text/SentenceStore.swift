@@ -35,7 +35,7 @@ struct SentenceStore: Sendable {
         }
         identity = try metadata("text_encoder")
         guard
-            let list = try? JSONDecoder().decode([String].self, from: Data(try metadata("sentences").utf8))
+            let list = try? decodeJSON([String].self, from: Data(try metadata("sentences").utf8))
         else { throw ModelError(path: path, item: "sentences", problem: "is no JSON array of strings") }
         values = try file.floats("embeddings", shape: [list.count, Self.size])
         guard try metadata("checksum") == Self.checksum(values) else {

@@ -1,3 +1,15 @@
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// Decodes the JSON of a model file.
+func decodeJSON<Value: Decodable>(_: Value.Type, from json: Data) throws -> Value {
+    // With the space: the decoder traps on a text that ends with the bracket that is one too many for it (the 513th).
+    try JSONDecoder().decode(Value.self, from: json + [UInt8(ascii: " ")])
+}
+
 /// One line for a decoding error: the field as `encoder.layers[3].kernel`, then what is wrong with it.
 func describe(_ error: DecodingError) -> String {
     let (field, problem) = fieldAndProblem(of: error)

@@ -34,7 +34,7 @@ extension ModelConfiguration {
             throw ModelError(path: path, problem: "cannot be read")
         }
         do {
-            self = try JSONDecoder().decode(ModelConfiguration.self, from: data)
+            self = try decodeJSON(ModelConfiguration.self, from: data)
             try validate()
         } catch let error as DecodingError {
             let (field, problem) = fieldAndProblem(of: error)

@@ -49,7 +49,7 @@ enum SafetensorsHeader {
         let json = Data(UnsafeRawBufferPointer(rebasing: file[8..<8 + headerLength]))
         let header: Header
         do {
-            header = try JSONDecoder().decode(Header.self, from: json)
+            header = try decodeJSON(Header.self, from: json)
         } catch let error as DecodingError {
             throw ModelError(path: path, problem: "header is not a safetensors header: \(describe(error))")
         } catch {

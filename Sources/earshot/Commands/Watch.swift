@@ -84,7 +84,8 @@ struct EventPrinter: Sendable {
     }
 
     private func text(of line: String) -> String {
-        guard let message = try? JSONDecoder().decode(Message.self, from: Data(line.utf8)) else { return line }
+        // With the space: the decoder traps on a text that ends with the 513th opening bracket.
+        guard let message = try? JSONDecoder().decode(Message.self, from: Data((line + " ").utf8)) else { return line }
         let source = message.source ?? ""
         let label = message.label ?? ""
         switch message.type {
