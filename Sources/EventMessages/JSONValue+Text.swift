@@ -12,11 +12,37 @@ extension JSONValue: Decodable {
     /// Arrays and objects may nest this deep: text comes from strangers, and the stack is limited.
     private static let maximumDepth = 32
 
+    /// So many values may be in a text: the decoder takes some 30 µs for each, and all clients wait meanwhile.
+    package static let maximumValueCount = 1000
+
     /// - Parameter text: JSON in UTF-8.
-    /// - Throws: `DecodingError`, also for deeper nesting and for a number that is too large for a `Double`.
+    /// - Throws: `DecodingError`, also for deeper nesting, for more values and for a number that is too large for a
+    ///   `Double`.
     package init(text: [UInt8]) throws {
+        guard JSONValue.valueCount(text) <= JSONValue.maximumValueCount else {
+            throw DecodingError.dataCorrupted(.init(codingPath: [], debugDescription: "too many values"))
+        }
         // With the space: the decoder traps on a text that ends with the bracket that is one too many for it (the 513th).
         self = try JSONDecoder().decode(JSONValue.self, from: Data(text + [UInt8(ascii: " ")]))
+    }
+
+    /// How many values the text holds at most: one more with each comma and with each opening bracket.
+    private static func valueCount(_ text: [UInt8]) -> Int {
+        var count = 1
+        var isInString = false
+        var isEscaped = false
+        for byte in text {
+            if isEscaped {
+                isEscaped = false
+            } else if isInString, byte == UInt8(ascii: "\\") {
+                isEscaped = true
+            } else if byte == UInt8(ascii: "\"") {
+                isInString.toggle()
+            } else if !isInString, ",[{".utf8.contains(byte) {
+                count += 1
+            }
+        }
+        return count
     }
 
     package init(from decoder: any Decoder) throws {

@@ -27,7 +27,8 @@ struct Request: Sendable, Equatable {
         guard let value = try? JSONValue(text: line) else {
             throw RequestError(
                 .parseError,
-                "the line cannot be read as JSON; a request looks like {\"id\":1,\"method\":\"ping\"}")
+                "the line cannot be read as JSON of at most \(JSONValue.maximumValueCount) values; a request looks like "
+                    + "{\"id\":1,\"method\":\"ping\"}")
         }
         guard case .object(let members) = value else {
             throw RequestError(.invalidRequest, "a request is a JSON object, not \(value.kind)")

@@ -137,6 +137,8 @@ import Testing
             BadRequest(String(repeating: "[", count: 513), "parse_error"),
             BadRequest(String(repeating: "[", count: 32) + "1" + String(repeating: "]", count: 32), "invalid_request"),
             BadRequest("{\"id\":1,\"method\":\"\\ud800\"}", "parse_error"),
+            // Read one by one, so many values would keep all other clients waiting for a second.
+            BadRequest("{\"id\":1,\"x\":[" + String(repeating: "1,", count: 30_000) + "1]}", "parse_error"),
             BadRequest("[1,2]", "invalid_request"),
             BadRequest("7", "invalid_request"),
             BadRequest("{}", "invalid_request", "method"),
