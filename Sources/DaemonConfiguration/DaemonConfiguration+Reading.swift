@@ -44,6 +44,10 @@ extension DaemonConfiguration {
 
     /// The one document of the text; nil if it is empty or damaged, the latter reported.
     private static func root(of text: String, problems: ProblemList) -> Node? {
+        guard aliasCount(text) <= maximumAliasCount else {
+            problems.report(line: 0, "more than \(maximumAliasCount) aliases (*name); write the values out")
+            return nil
+        }
         do {
             // The sequence ends at an error as it does at the end of the text.
             var stream = try Yams.compose_all(yaml: text)
@@ -71,6 +75,20 @@ extension DaemonConfiguration {
             problems.report(line: 0, "not valid YAML: \(error)")
         }
         return nil
+    }
+
+    /// Aliases of lists of aliases grow as powers do, and Yams walks through all of it: so many grow to 60,000 nodes.
+    private static let maximumAliasCount = 30
+
+    /// How many aliases the text has at most: asterisks at the beginning of a word, wherever they are.
+    private static func aliasCount(_ text: String) -> Int {
+        var count = 0
+        var startsWord = true
+        for byte in text.utf8 {
+            if byte == UInt8(ascii: "*"), startsWord { count += 1 }
+            startsWord = " \t\r\n[{,:?-".utf8.contains(byte)
+        }
+        return count
     }
 
     // MARK: Sections

@@ -1,7 +1,9 @@
 import Yams
 
-/// Collects problems while a file is read, so that all are told at once.
+/// Collects problems while a file is read, so that all are told at once: the first fifty.
 final class ProblemList {
+    private static let limit = 50
+
     let file: String
     private(set) var problems: [ConfigurationError.Problem] = []
 
@@ -13,7 +15,11 @@ final class ProblemList {
         report(line: node.mark?.line ?? 0, message)
     }
 
+    /// There is no point in looking for more.
+    var isFull: Bool { problems.count >= ProblemList.limit }
+
     func report(line: Int, _ message: String) {
+        guard !isFull else { return }
         problems.append(ConfigurationError.Problem(file: file, line: line, message: message))
     }
 }
@@ -37,13 +43,13 @@ struct MappingReader {
                 node, "\(what): must be settings of the form \"key: value\" (\(known.joined(separator: ", ")))")
             return nil
         }
-        for (key, value) in mapping {
+        for (key, value) in mapping where !problems.isFull {
             guard case .scalar(let scalar) = key else {
                 problems.report(key, "\(name.isEmpty ? "the file" : name): a key must be a plain word")
                 continue
             }
             guard known.contains(scalar.string) else {
-                let path = name.isEmpty ? scalar.string : "\(name).\(scalar.string)"
+                let path = (name.isEmpty ? "" : "\(name).") + scalar.string.prefix(60)
                 let hint =
                     Suggestion.nearest(to: scalar.string, among: known).map { "did you mean \($0)?" }
                     ?? "known are \(known.joined(separator: ", "))"

@@ -197,6 +197,31 @@ import Testing
         #expect(lines.first?.hasPrefix(expected) == true, "\(lines)")
     }
 
+    @Test func aFileOfMistakesIsToldShortly() {
+        #expect(problems((0..<10_000).map { "setting\($0): 1\n" }.joined()).count == 50)
+        let long = problems(String(repeating: "a", count: 100_000) + ": 1\n")
+        #expect(long.count == 1 && long[0].utf8.count < 300)
+    }
+
+    /// Line breaks come into a key by an escape.
+    @Test func aMessageStaysOnOneLine() {
+        #expect(problems(#""a\nb\r\x00": 1"#).count == 1)
+    }
+
+    @Test func aliasesAreReadButDoNotGrow() throws {
+        let read = try configuration(
+            """
+            labels: &common [dog, cat]
+            sources:
+              - {name: a, device: a.wav, labels: *common}
+            """)
+        #expect(read.sources[0].labels?.count == 2)
+        // Ten lines of this would be a billion values.
+        let lines = (1..<10).map { "a\($0): &a\($0) [\(String(repeating: "*a\($0 - 1), ", count: 8))x]\n" }
+        let told = problems("a0: &a0 [x]\n" + lines.joined() + "? *a9\n: 1\n")
+        #expect(told.count == 1 && told[0].contains("more than 30 aliases"))
+    }
+
     @Test func allProblemsAreToldInOrder() {
         let lines = problems("log_level: x\nsocket:\n  mode: z\n  what: 1\nmodel:\n")
         #expect(lines.map { String($0.prefix(9)) } == ["e.yaml:1:", "e.yaml:3:", "e.yaml:4:", "e.yaml:5:"], "\(lines)")
