@@ -13,7 +13,7 @@ extension EventServer.Configuration {
         group = socket.group
         clientQueueLimit = socket.clientQueueLimit
         stallTimeout = socket.stallTimeout
-        maximumClients = socket.maximumClients
+        maximumClients = DescriptorLimit.clients(wanted: socket.maximumClients)
     }
 }
 
