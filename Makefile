@@ -29,6 +29,16 @@ LABELS ?= labels/esc50.txt
 # How often `make test-kill` kills the daemon.
 KILLS ?= 200
 
+# What `make fuzz`, `make load` and `make soak` heed: a folder of Tests/Fuzzing/Corpus, how many inputs and from which
+# random seed; seconds and subscribers; hours of audio.
+TARGET ?= request
+RUNS ?= 100000
+SEED ?= 1
+DURATION ?= 600
+SUBSCRIBERS ?= 1000
+STALLED ?= 100
+HOURS ?= 72
+
 # More flags for the compiler in `make build` and `make test`.
 SWIFTFLAGS ?=
 
@@ -50,7 +60,8 @@ DEB_PACKAGES = debhelper lintian
 # Of the Debian package; the product's own version unless it is told otherwise.
 DEB_VERSION ?=
 
-.PHONY: help run test build text-encoder demo train bench format lint install uninstall deb test-kill test-systemd test-deb test-recovery clean packages swift
+.PHONY: help run test build text-encoder demo train bench format lint install uninstall deb test-kill test-systemd test-deb \
+	test-recovery fuzz test-tsan test-asan load soak clean packages swift
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -126,8 +137,32 @@ deb: build ## build a Debian package into .build-release
 test-deb: deb ## install, upgrade and purge the package under a booted systemd (as root; debootstrap, systemd-nspawn)
 	@Tests/systemd/run-deb $(PRODUCT)/earshot_*.deb
 
+# A crash or hang is left in .build-fuzz/found; run the program again with that file to see it, and keep it in the corpus.
+FUZZER = .build-fuzz/release/Fuzzer
+fuzz: packages swift ## fuzz what comes from outside (TARGET=request, RUNS=100000, SEED=1)
+	@EARSHOT_FUZZ=1 swift build -c release --scratch-path .build-fuzz --product Fuzzer
+	@mkdir -p .build-fuzz/corpus/$(TARGET) .build-fuzz/found
+	@SWIFT_BACKTRACE=enable=no FUZZ_TARGET=$(TARGET) $(FUZZER) -runs=$(RUNS) -seed=$(SEED) -timeout=10 \
+		-rss_limit_mb=2048 -close_fd_mask=1 -reload=0 -print_final_stats=1 \
+		-dict=Tests/Fuzzing/Dictionaries/$(TARGET).dict -artifact_prefix=.build-fuzz/found/$(TARGET)- \
+		.build-fuzz/corpus/$(TARGET) Tests/Fuzzing/Corpus/$(TARGET)
+
+test-tsan: packages swift ## run all tests under Thread Sanitizer
+	@TSAN_OPTIONS="suppressions=$(CURDIR)/Tests/Sanitizers/thread.txt halt_on_error=0 exitcode=66" \
+		swift test -c release --sanitize=thread --scratch-path .build-tsan
+
+test-asan: packages swift ## run all tests under Address Sanitizer
+	@ASAN_OPTIONS="detect_leaks=1" LSAN_OPTIONS="suppressions=$(CURDIR)/Tests/Sanitizers/leak.txt" \
+		swift test -c release --sanitize=address --scratch-path .build-asan
+
+load: build ## many subscribers, some of them stalled (DURATION=600 s, SUBSCRIBERS=1000, STALLED=100)
+	@$(PRODUCT)/release/StressTest load --duration $(DURATION) --subscribers $(SUBSCRIBERS) --stalled $(STALLED)
+
+soak: build ## days of audio through the daemon, at full speed (HOURS=72)
+	@$(PRODUCT)/release/StressTest soak --hours $(HOURS)
+
 clean: ## remove what was built (not the text encoder)
-	rm -rf .build $(PRODUCT)
+	rm -rf .build $(PRODUCT) .build-fuzz .build-tsan .build-asan
 
 # `make` and `sudo make install` are two steps, as root has no Swift on its path.
 install: ## install under PREFIX (/usr/local), configuration in SYSCONFDIR (/etc); DESTDIR for packagers

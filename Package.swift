@@ -1,12 +1,18 @@
 // swift-tools-version:6.1
 import PackageDescription
 
+// With EARSHOT_FUZZ set, as `make fuzz` does, the fuzz targets become a program with libFuzzer in it, and this package's
+// own modules report their coverage to it. Else they are part of the tests, which replay the kept inputs.
+let isFuzzing = Context.environment["EARSHOT_FUZZ"] != nil
+let fuzzingFlags: [SwiftSetting] = isFuzzing ? [.unsafeFlags(["-sanitize=fuzzer", "-enable-testing"])] : []
+
 // Warnings are errors in continuous integration (see .ci/run), not for users on newer compilers.
-let settings: [SwiftSetting] = [
-    .enableUpcomingFeature("ExistentialAny"),
-    .enableUpcomingFeature("InternalImportsByDefault"),
-    .enableUpcomingFeature("MemberImportVisibility"),
-]
+let settings: [SwiftSetting] =
+    fuzzingFlags + [
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+    ]
 
 /// A target of this package, with the settings that all of them share.
 func target(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
@@ -31,6 +37,23 @@ let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioLocks = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+
+/// See `isFuzzing`.
+let fuzzing: Target = {
+    let dependencies: [Target.Dependency] = [
+        "AudioCapture", "AudioEmbedding", "DaemonConfiguration", "EventMessages", "EventServer", "Labels", logging,
+        nioCore, "TensorKernels", "TestSupport",
+    ]
+    if isFuzzing {
+        return .executableTarget(
+            name: "Fuzzer", dependencies: dependencies, path: "Tests/Fuzzing",
+            exclude: ["Corpus", "Dictionaries", "CorpusTests.swift"], swiftSettings: settings,
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer", "-use-ld=lld"])])
+    }
+    return .testTarget(
+        name: "FuzzingTests", dependencies: dependencies, path: "Tests/Fuzzing",
+        exclude: ["Corpus", "Dictionaries", "Fuzzer.swift"], swiftSettings: settings)
+}()
 
 let package = Package(
     name: "earshot",
@@ -96,6 +119,12 @@ let package = Package(
                 argumentParser,
             ]),
         executable("DemoSynthesizer", ["CSndfile"]),
+        executable(
+            "StressTest",
+            [
+                "AudioCapture", "EventClient", "EventMessages", "EventServer", "EventStore", nioCore, nioPosix, logging,
+                argumentParser,
+            ]),
         executable("KernelBenchmarks", ["TensorKernels", "AudioFeatures", "AudioEmbedding", "OptimalTransport"]),
 
         // Tests.
@@ -121,5 +150,6 @@ let package = Package(
                 "OptimalTransport", "TensorKernels",
             ]),
         test("EndToEnd", [grdb]),
+        fuzzing,
     ]
 )
