@@ -12,6 +12,9 @@ import Synchronization
 package final class EventServer: Sendable {
     package struct Configuration: Sendable, Equatable {
         package var socketPath: String
+        /// A listening socket that the service manager made, used instead of a file of the server's own; then the path
+        /// is only a name for messages, and mode and group are the manager's.
+        package var passedDescriptor: CInt?
         /// Rights of the socket file.
         package var mode: UInt32 = 0o660
         /// Group of the socket file, by name or number; nil leaves the daemon's own.
@@ -111,7 +114,13 @@ package final class EventServer: Sendable {
         }
         let file: SocketFile
         do {
-            file = try SocketFile(path: configuration.socketPath, mode: configuration.mode, group: configuration.group)
+            file =
+                if let descriptor = configuration.passedDescriptor {
+                    try SocketFile(passed: descriptor)
+                } else {
+                    try SocketFile(
+                        path: configuration.socketPath, mode: configuration.mode, group: configuration.group)
+                }
         } catch {
             state.withLockedValue { $0 = .stopped }
             throw error
@@ -159,7 +168,7 @@ package final class EventServer: Sendable {
             state.withLockedValue { $0 = .stopped }
             throw EventServerError("cannot serve socket \(configuration.socketPath): \(error)")
         }
-        logger.info("listening", metadata: ["socket": "\(configuration.socketPath)"])
+        logger.info("listening", metadata: ["socket": "\(file.path)"])
     }
 
     /// Numbers the message and sends it to all clients that want it. From any thread; never waits.
@@ -183,6 +192,12 @@ package final class EventServer: Sendable {
     private func notify() {
         guard case .running(let running) = state.withLockedValue({ $0 }) else { return }
         running.hub.eventLoop.execute { running.hub.value.deliverMail() }
+    }
+
+    /// What the method `status` answers but for the part about the client; nil while the server does not run.
+    package func status() async -> JSONValue? {
+        guard case .running(let running) = state.withLockedValue({ $0 }) else { return nil }
+        return try? await running.hub.eventLoop.submit { running.hub.value.status() }.get()
     }
 
     /// Removes the socket file, sends what is left to clients that read, and closes. Does nothing if not started.

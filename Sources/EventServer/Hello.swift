@@ -23,14 +23,16 @@ package struct HelloInformation: Sendable, Equatable {
 
     /// The first line of each connection.
     ///
-    /// - Parameter sequence: The last number given out; messages that follow have higher ones.
-    func line(sequence: Int64) -> [UInt8] {
-        let value: JSONValue = [
-            "type": "hello", "protocol": .integer(HelloInformation.protocolVersion), "version": .string(version),
-            "model": .string(model), "labels": .strings(labels), "sources": .strings(sources),
-            "seq": .integer(sequence),
+    /// - Parameter sequence: The last number given out; messages that follow have higher ones. Nil on the control socket,
+    ///   where none follow.
+    func line(sequence: Int64?) -> [UInt8] {
+        var members: [JSONValue.Member] = [
+            .init("type", "hello"), .init("protocol", .integer(HelloInformation.protocolVersion)),
+            .init("version", .string(version)), .init("model", .string(model)), .init("labels", .strings(labels)),
+            .init("sources", .strings(sources)),
         ]
-        return value.line
+        if let sequence { members.append(.init("seq", .integer(sequence))) }
+        return JSONValue.object(members).line
     }
 }
 

@@ -137,10 +137,16 @@ final class Hub {
         providers.hello().line(sequence: lastSequence)
     }
 
-    func status(for client: ClientHandler, withConnections: Bool) -> JSONValue {
+    /// The daemon's state with the server's.
+    func status() -> JSONValue {
         var members: [JSONValue.Member] = []
         if case .object(let provided) = providers.status() { members = provided }
         members.append(JSONValue.Member("server", serverStatus))
+        return .object(members)
+    }
+
+    func status(for client: ClientHandler, withConnections: Bool) -> JSONValue {
+        guard case .object(var members) = status() else { return .null }
         members.append(JSONValue.Member("client", client.status))
         if withConnections {
             let all = clients.sorted { $0.key < $1.key }.map(\.value.status)

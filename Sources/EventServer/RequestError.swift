@@ -14,6 +14,10 @@ struct RequestError: Error, Equatable {
         case invalidParameters = "invalid_params"
         /// Right, but this daemon cannot do it as it is configured.
         case unsupported
+        /// The control socket's: the request was right, and carrying it out failed.
+        case failed
+        /// The control socket's: sent instead of `hello` to other users, then the connection is closed.
+        case notPermitted = "not_permitted"
         /// Sent instead of `hello`, then the connection is closed.
         case tooManyClients = "too_many_clients"
     }
@@ -28,6 +32,13 @@ struct RequestError: Error, Equatable {
         self.code = code
         self.message = message
         self.field = field
+    }
+
+    /// The same, as the answer to a request.
+    func of(_ id: JSONValue) -> RequestError {
+        var error = self
+        error.id = id
+        return error
     }
 
     /// `{"id":…,"error":{"code":…,"message":…,"field":…}}`, `field` only where one is at fault.

@@ -19,13 +19,15 @@ package struct EventServerError: Error, Equatable, CustomStringConvertible {
 ///
 /// The file appears with its final rights or narrower ones: the mode is set on the socket before it is bound, and
 /// nobody can connect until it listens, which is after mode and group are set.
-struct SocketFile: Sendable {
-    let descriptor: CInt
-    let path: String
-    private let identity: FileIdentity
+package struct SocketFile: Sendable {
+    /// Listens, or is bound at least.
+    package let descriptor: CInt
+    package let path: String
+    /// Nil for a socket that the service manager made: its file is not ours to remove.
+    private let identity: FileIdentity?
 
     /// Under these a missing directory is made; elsewhere it is more likely a misspelt path.
-    static var runDirectories: [String] {
+    package static var runDirectories: [String] {
         var directories = ["/run", "/var/run"]
         for variable in ["XDG_RUNTIME_DIR", "RUNTIME_DIRECTORY"] {
             if let value = getenv(variable) { directories.append(String(cString: value)) }
@@ -36,10 +38,33 @@ struct SocketFile: Sendable {
     /// Longest path that fits `sun_path` with its final zero.
     static let maximumPathLength = MemoryLayout.size(ofValue: sockaddr_un().sun_path) - 1
 
+    /// A listening Unix socket that the service manager has passed.
+    ///
+    /// - Throws: ``EventServerError`` where the descriptor is something else.
+    package init(passed descriptor: CInt) throws(EventServerError) {
+        var address = sockaddr_un()
+        var length = socklen_t(MemoryLayout<sockaddr_un>.size)
+        let code = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &length) }
+        }
+        var isListening: CInt = 0
+        var size = socklen_t(MemoryLayout<CInt>.size)
+        guard code == 0, address.sun_family == sa_family_t(AF_UNIX),
+            getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &isListening, &size) == 0, isListening == 1
+        else {
+            throw EventServerError(
+                "descriptor \(descriptor) of the service manager is not a listening Unix socket (ListenStream=/PATH)")
+        }
+        self.descriptor = descriptor
+        path = withUnsafeBytes(of: &address.sun_path) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        identity = nil
+    }
+
     /// - Parameters:
     ///   - mode: Rights of the file, such as `0o660`: who may write may connect.
     ///   - group: Name or number of the file's group; nil leaves the process's own.
-    init(
+    /// - Throws: ``EventServerError`` where the path cannot be used.
+    package init(
         path: String, mode: UInt32, group: String?, backlog: CInt = 256,
         runDirectories: [String] = SocketFile.runDirectories
     ) throws(EventServerError) {
@@ -83,9 +108,9 @@ struct SocketFile: Sendable {
         }
     }
 
-    /// Removes the file if it is still the one made here, not a successor's.
-    func remove() {
-        if FileIdentity(ofSocketAt: path) == identity { unlink(path) }
+    /// Removes the file if it was made here and still is that one, not a successor's.
+    package func remove() {
+        if let identity, FileIdentity(ofSocketAt: path) == identity { unlink(path) }
     }
 
     // MARK: Steps
