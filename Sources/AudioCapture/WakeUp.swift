@@ -54,8 +54,8 @@ final class WakeUp: Sendable {
     }
 }
 
-/// Nanoseconds of `CLOCK_MONOTONIC`: for pacing and time limits.
-func monotonicNanoseconds() -> Int64 { nanoseconds(of: CLOCK_MONOTONIC) }
+/// Nanoseconds of `CLOCK_MONOTONIC`: for pacing, time limits and measuring.
+package func monotonicNanoseconds() -> Int64 { nanoseconds(of: CLOCK_MONOTONIC) }
 
 /// Nanoseconds of `CLOCK_BOOTTIME`, which runs on while the machine sleeps: for how much audio was lost.
 func bootNanoseconds() -> Int64 { nanoseconds(of: CLOCK_BOOTTIME) }

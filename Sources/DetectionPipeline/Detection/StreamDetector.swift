@@ -25,6 +25,8 @@ package struct StreamDetector: ~Copyable {
     private var lastSample: Float = 0
     /// Level of the newest step in dBFS.
     package private(set) var levelDecibels: Float = -.infinity
+    /// Steps scored so far.
+    package private(set) var stepCount = 0
     /// Whether each step's ranking is reported.
     package var reportsTop = false
 
@@ -73,6 +75,7 @@ package struct StreamDetector: ~Copyable {
         let (now, bounds, labels) = (clock, stretchStart...end, scorer.labels)
         scorer.process(samples) { step in
             levelDecibels = step.level
+            stepCount += 1
             events.process(
                 stepStart: step.start, scores: step.shares, isSilent: step.isSilent, level: step.level
             ) { transition in

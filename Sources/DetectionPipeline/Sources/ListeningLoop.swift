@@ -145,6 +145,8 @@ struct ListeningLoop {
         var isFlowing = false
         var idleSince: ContinuousClock.Instant?
         var captureTurns = 0
+        // Work on the samples of the step that is not complete yet.
+        var stepNanoseconds: Int64 = 0
         while true {
             state.turn()
             if state.hasPending.exchange(false, ordering: .acquiring) { try takeSettings(&detector) }
@@ -161,7 +163,15 @@ struct ListeningLoop {
                 if !input.handle.isLossless {
                     widen(&widening, &detector, backlog: backlog, seconds: seconds(count))
                 }
+                let stepsBefore = detector.stepCount
+                let begin = monotonicNanoseconds()
                 detector.process(UnsafeBufferPointer(rebasing: buffer[..<count])) { send($0) }
+                stepNanoseconds += monotonicNanoseconds() - begin
+                if detector.stepCount > stepsBefore {
+                    state.stepTimes.record(
+                        nanoseconds: stepNanoseconds, steps: detector.stepCount - stepsBefore)
+                    stepNanoseconds = 0
+                }
                 state.processedSamples.wrappingAdd(count, ordering: .relaxed)
                 state.skippedWindows.store(skippedBefore + detector.skippedWindows, ordering: .relaxed)
                 state.levelBits.store(detector.levelDecibels.bitPattern, ordering: .relaxed)

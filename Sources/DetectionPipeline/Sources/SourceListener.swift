@@ -39,7 +39,7 @@ package final class SourceListener: Sendable {
         }
     }
 
-    package enum State: String, Sendable {
+    package enum State: String, Sendable, CaseIterable {
         /// No audio has come yet.
         case starting
         case up
@@ -66,6 +66,8 @@ package final class SourceListener: Sendable {
         package var events: Int
         package var restarts: Int
         package var levelDecibels: Float
+        /// Time on the inference thread per step.
+        package var stepTimes: StepTimes.Snapshot
     }
 
     package let configuration: Configuration

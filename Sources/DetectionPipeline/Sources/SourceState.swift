@@ -30,6 +30,7 @@ final class SourceState: Sendable {
     let eventCount = Atomic(0)
     let windowStride = Atomic(1)
     let skippedWindows = Atomic(0)
+    let stepTimes = StepTimes()
     let levelBits = Atomic(Float(-200).bitPattern)
 
     /// The inference thread is alive.
@@ -74,7 +75,8 @@ final class SourceState: Sendable {
                 windowStride: windowStride.load(ordering: .relaxed),
                 skippedWindows: skippedWindows.load(ordering: .relaxed),
                 events: eventCount.load(ordering: .relaxed), restarts: guarded.restarts,
-                levelDecibels: Float(bitPattern: levelBits.load(ordering: .relaxed)))
+                levelDecibels: Float(bitPattern: levelBits.load(ordering: .relaxed)),
+                stepTimes: stepTimes.snapshot)
         }
     }
 
