@@ -20,6 +20,8 @@ FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 SYSTEMD_PREFIX = $(if $(filter /usr /usr/local,$(PREFIX)),$(PREFIX)/lib,/etc)
 UNITDIR ?= $(SYSTEMD_PREFIX)/systemd/system
 SYSUSERSDIR ?= $(SYSTEMD_PREFIX)/sysusers.d
+# Installed and not enabled.
+SOCKET_UNITS = earshotd.socket earshotd-control.socket earshotd-metrics.socket
 
 # What `make run` heeds. SOURCE is `alsa:DEVICE` or a file, played at the speed of time; without it, the default capture
 # device, or the demo recording where there is none.
@@ -187,6 +189,10 @@ install: ## install under PREFIX (/usr/local), configuration in SYSCONFDIR (/etc
 	done
 	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSUSERSDIR) $(DESTDIR)$(SYSCONFDIR)/earshot
 	$(call rewritten,systemd/earshotd.service,$(UNITDIR)/earshotd.service)
+	for socket in $(SOCKET_UNITS); do \
+		sed -e 's#/usr/local#$(PREFIX)#g' systemd/$$socket > $(DESTDIR)$(UNITDIR)/$$socket; \
+		chmod 644 $(DESTDIR)$(UNITDIR)/$$socket; \
+	done
 	$(call rewritten,systemd/earshot.sysusers,$(SYSUSERSDIR)/earshot.conf)
 	$(call rewritten,systemd/earshot.yaml,$(DOCDIR)/earshot.yaml)
 	$(call rewritten,systemd/network.conf,$(DOCDIR)/network.conf)
@@ -198,12 +204,15 @@ install: ## install under PREFIX (/usr/local), configuration in SYSCONFDIR (/etc
 	fi
 
 uninstall: ## remove what install brought; PURGE=1 also an edited configuration, the state and the user
-	@if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ]; then systemctl disable --now --quiet earshotd || true; fi
+	@if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ]; then \
+		systemctl disable --now --quiet $(SOCKET_UNITS) earshotd || true; \
+		rm -rf /run/earshot; \
+	fi
 	rm -f $(DESTDIR)$(BINDIR)/earshotd $(DESTDIR)$(BINDIR)/earshot
 	rm -f $(foreach page,$(MANUAL),$(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(page)))/$(page))
 	rm -f $(foreach program,earshot earshotd,$(DESTDIR)$(BASHDIR)/$(program) $(DESTDIR)$(ZSHDIR)/_$(program) \
 		$(DESTDIR)$(FISHDIR)/$(program).fish)
-	rm -f $(DESTDIR)$(UNITDIR)/earshotd.service $(DESTDIR)$(SYSUSERSDIR)/earshot.conf
+	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,earshotd.service $(SOCKET_UNITS)) $(DESTDIR)$(SYSUSERSDIR)/earshot.conf
 	@edited=$(DESTDIR)$(SYSCONFDIR)/earshot/earshot.yaml; \
 	if cmp -s $(DESTDIR)$(DOCDIR)/earshot.yaml $$edited; then rm -f $$edited; fi
 	rm -rf $(DESTDIR)$(DATADIR) $(DESTDIR)$(DOCDIR) $(DESTDIR)/var/cache/earshot

@@ -36,6 +36,7 @@ let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioLocks = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
+let nioHTTP = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 /// See `isFuzzing`.
@@ -95,8 +96,9 @@ let package = Package(
         target("EventServer", ["EventMessages", nioCore, nioPosix, nioLocks, logging]),
         target("EventStore", ["EventMessages", grdb, grdbSQLite, nioLocks, logging]),
         target("MQTTPublisher", ["EventMessages", "CMosquitto", nioLocks, logging]),
+        target("MetricsServer", ["EventServer", nioCore, nioPosix, nioHTTP, nioLocks, logging]),
         target("EventClient", [nioCore, nioPosix]),
-        target("DaemonConfiguration", [yams]),
+        target("DaemonConfiguration", ["Labels", yams]),
 
         // Wiring.
         target(
@@ -105,17 +107,25 @@ let package = Package(
                 "TensorKernels", "AudioFeatures", "AudioEmbedding", "OptimalTransport", "Labels", "EventDetection",
                 "AudioCapture",
             ]),
+        target(
+            "Diagnosis",
+            [
+                "AudioCapture", "AudioEmbedding", "AudioFeatures", "DaemonConfiguration", "DetectionPipeline",
+                "EventClient", "EventStore", "Labels", "TensorKernels",
+            ]),
         executable(
             "earshotd",
             [
                 "DetectionPipeline", "AudioCapture", "Labels", "TensorKernels", "EventMessages", "EventServer",
-                "EventStore", "MQTTPublisher", "DaemonConfiguration", "CSystemd", logging, argumentParser,
+                "EventStore", "MQTTPublisher", "MetricsServer", "DaemonConfiguration", "CSystemd", logging,
+                argumentParser,
             ]),
         executable(
             "earshot",
             [
-                "DetectionPipeline", "AudioCapture", "AudioEmbedding", "AudioFeatures", "EventClient", "EventDetection",
-                "EventMessages", "EventStore", "Evaluation", "Labels", "OptimalTransport", "TensorKernels",
+                "DetectionPipeline", "AudioCapture", "AudioEmbedding", "AudioFeatures", "DaemonConfiguration",
+                "Diagnosis", "EventClient", "EventDetection", "EventMessages", "EventStore", "Evaluation", "Labels",
+                "OptimalTransport", "TensorKernels",
                 argumentParser,
             ]),
         executable("DemoSynthesizer", ["CSndfile"]),
@@ -138,6 +148,7 @@ let package = Package(
         test("AudioCapture", ["AudioCapture", "CSndfile"]),
         test("Evaluation", ["Evaluation", "TensorKernels"], resources: [.copy("Golden")]),
         test("EventServer", ["EventMessages", "EventServer", "EventStore", logging, nioCore]),
+        test("MetricsServer", ["MetricsServer", "EventServer", logging]),
         test("EventClient", ["EventClient", "EventMessages", "EventServer", logging, nioCore]),
         test("EventMessages", ["EventMessages"]),
         test("EventStore", ["EventMessages", "EventStore", grdb, logging]),
@@ -149,6 +160,7 @@ let package = Package(
                 "DetectionPipeline", "AudioCapture", "AudioEmbedding", "AudioFeatures", "EventDetection", "Labels",
                 "OptimalTransport", "TensorKernels",
             ]),
+        test("Diagnosis", ["Diagnosis", "DaemonConfiguration", "EventClient"]),
         test("EndToEnd", [grdb]),
         fuzzing,
     ]

@@ -160,7 +160,7 @@ func openAlsaPCM(_ name: String) throws -> OpaquePointer {
     var pcm: OpaquePointer?
     let code = snd_pcm_open(&pcm, name, SND_PCM_STREAM_CAPTURE, Int32(SND_PCM_NONBLOCK) | SND_PCM_NO_AUTO_RESAMPLE)
     if code < 0 {
-        throw AudioCaptureError(.device, "alsa:\(name): \(openFailureText(code))")
+        throw AudioCaptureError(.device, "alsa:\(name): \(openFailureText(code))", isBusy: code == -EBUSY)
     }
     return pcm!
 }

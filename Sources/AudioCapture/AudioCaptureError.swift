@@ -13,9 +13,12 @@ package struct AudioCaptureError: Error, Equatable, CustomStringConvertible {
     package let kind: Kind
     /// The one line.
     package let description: String
+    /// Another program has the device open.
+    package let isBusy: Bool
 
-    package init(_ kind: Kind, _ description: String) {
+    package init(_ kind: Kind, _ description: String, isBusy: Bool = false) {
         self.kind = kind
         self.description = description
+        self.isBusy = isBusy
     }
 }

@@ -96,7 +96,7 @@ extension DaemonConfiguration {
     private mutating func read(_ root: Node, paths: PathResolver, problems: ProblemList) {
         let known = [
             "model", "text_encoder", "cache_directory", "labels", "sources", "detection", "socket", "store", "mqtt",
-            "log_level", "ring", "overload",
+            "control", "metrics", "log_level", "ring", "overload",
         ]
         guard let file = MappingReader(root, name: "", known: known, problems: problems) else { return }
         modelDirectory = file.string("model", "a folder").map(paths.absolute)
@@ -118,6 +118,11 @@ extension DaemonConfiguration {
         if let section = file.mapping("mqtt", known: MQTTSettings.keys) {
             mqtt = MQTTSettings(section, paths: paths)
         }
+        if let section = file.mapping("control", known: ["path"]) {
+            controlSocketPath = section.string("path", "a path").map(paths.absolute)
+            if section.node("path") == nil { section.report("path", "is missing; give a path") }
+        }
+        if let section = file.mapping("metrics", known: MetricsConfiguration.keys) { metrics.read(section) }
         let levels = LogLevel.allCases.map(\.rawValue).joined(separator: ", ")
         if let level = file.value("log_level", "one of \(levels)", { LogLevel(rawValue: $0.lowercased()) }) {
             logLevel = level

@@ -22,6 +22,9 @@ package struct DaemonConfiguration: Sendable, Equatable {
     package var store = StoreConfiguration()
     /// Nil publishes nothing.
     package var mqtt: MQTTSettings?
+    /// Path of the control socket; nil for none.
+    package var controlSocketPath: String?
+    package var metrics = MetricsConfiguration()
     package var logLevel = LogLevel.info
     /// Seconds of audio that may wait for inference before some is lost.
     package var ringLength = 10.0

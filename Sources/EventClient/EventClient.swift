@@ -67,7 +67,8 @@ package enum EventClient {
         case ENOENT: "there is no such socket; \(start)"
         case ECONNREFUSED: "no earshotd listens on this socket; \(start)"
         case EACCES:
-            "you may not use this socket; join its group (sudo usermod -aG earshot USER) and log in again, or use sudo"
+            "you may not use this socket; use sudo, or for the event socket join its group (sudo usermod -aG earshot "
+                + "USER) and log in again"
         default: "cannot connect: \(String(cString: strerror(code)))"
         }
     }

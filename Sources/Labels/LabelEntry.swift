@@ -6,7 +6,7 @@ package struct LabelEntry: Equatable, Sendable {
     /// with the label filled in.
     package let prompts: [String]
     /// Score from which the label counts as heard, 0 to 1; nil takes the model's calibrated threshold.
-    package let threshold: Float?
+    package var threshold: Float?
     /// Seconds after an event of this label in which no further one is reported.
     package let cooldown: Double?
     /// Seconds that a sound must last to become an event (`minimum_event_length` in DCASE words).

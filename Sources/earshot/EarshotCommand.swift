@@ -10,7 +10,8 @@ struct EarshotCommand: AsyncParsableCommand {
         commandName: "earshot",
         abstract: "Hears the sounds that you name: zero-shot sound event detection.",
         subcommands: [
-            Detect.self, Classify.self, Evaluate.self, Watch.self, Events.self, Status.self, Devices.self,
+            Detect.self, Classify.self, Evaluate.self, Watch.self, Events.self, Status.self, Control.self, Doctor.self,
+            Devices.self,
             LabelsCommand.self,
             Bench.self,
         ])

@@ -10,21 +10,33 @@ import Foundation
 import Labels
 import Logging
 import MQTTPublisher
+import MetricsServer
 import Synchronization
 import TensorKernels
 
 /// The running daemon: sources, the server, and what signals do to them.
 final class Daemon: Sendable {
     /// What a reload changes.
-    private struct Settings: Sendable {
+    struct Settings: Sendable {
         var configuration: DaemonConfiguration
         var labels: LabelSets
+        /// Set through the control socket since the last reload.
+        var thresholds: [String: Double] = [:]
         var reloads = 0
         var lastReloadProblem: String?
     }
 
     private let model: DetectionModel
     private let publisher: EventPublisher
+    private let tally = ReportTally()
+    let mutes = Mutes()
+    /// Nil where there is no control socket.
+    private let control: ControlServer?
+    /// Nil where no metrics are wanted.
+    private let metrics: MetricsServer?
+    private let started = Timestamp.now()
+    /// The same on a clock that never steps.
+    private let startInstant = ContinuousClock.now
     private let sources: SourceSet
     private let settings: Mutex<Settings>
     private let shared: Shared
@@ -34,7 +46,7 @@ final class Daemon: Sendable {
     private let readConfiguration: @Sendable () throws -> DaemonConfiguration
     private let standardInputRate: Int
     private let endsWithSources: Bool
-    /// One reload after another; each blocks.
+    /// One change after another to what is listened for; each blocks.
     private let reloads = DispatchQueue(label: "reload")
 
     /// What the server's providers read; filled when all parts exist.
@@ -47,10 +59,11 @@ final class Daemon: Sendable {
     /// - Parameters:
     ///   - standardInputRate: Of raw audio on standard input, in Hz.
     ///   - endsWithSources: Whether the daemon ends when all sources have.
+    ///   - passed: Sockets of the service manager, served instead of the configured ones.
     ///   - readConfiguration: Reads the configuration, now and for each reload, with what the command line says instead.
     /// - Throws: What is wrong with configuration, model or labels.
     init(
-        standardInputRate: Int, endsWithSources: Bool,
+        standardInputRate: Int, endsWithSources: Bool, passed: PassedSockets,
         readConfiguration: @escaping @Sendable () throws -> DaemonConfiguration
     ) throws {
         logger = Logger(label: "earshotd")
@@ -70,8 +83,10 @@ final class Daemon: Sendable {
         let shared = Shared()
         self.shared = shared
         let store = EventStore.Configuration(configuration.store)
+        var socket = EventServer.Configuration(configuration.socket)
+        socket.passedDescriptor = passed.events
         let publisher = try EventPublisher(
-            store: store, socket: EventServer.Configuration(configuration.socket),
+            store: store, socket: socket,
             providers: .init(
                 hello: {
                     shared.daemon.withLock { $0 }?.hello
@@ -83,9 +98,33 @@ final class Daemon: Sendable {
                 (settings, PublishedDescription(configuration, labels: labels, model: model))
             }, logger: logger)
         self.publisher = publisher
-        sources = SourceSet(model: model, wantsTop: { publisher.server.wantsTop }) { [logger] report, eventPrefix in
-            report.log(with: logger)
-            publisher.publish(report, eventPrefix: eventPrefix)
+        sources = SourceSet(model: model, wantsTop: { publisher.server.wantsTop }) {
+            [logger, tally, mutes] report, prefix in
+            guard mutes.admits(report) else { return }
+            let message = report.message(eventPrefix: prefix)
+            report.log(with: logger, message: message)
+            tally.count(report)
+            if let message { publisher.publish(message) }
+        }
+        control = ControlServer.Configuration(configuration, passed: passed.control).map { [logger] configuration in
+            ControlServer(
+                configuration, logger: logger,
+                hello: {
+                    shared.daemon.withLock { $0 }?.hello
+                        ?? HelloInformation(version: earshotVersion, model: "", labels: [], sources: [])
+                },
+                perform: { request in
+                    guard let daemon = shared.daemon.withLock({ $0 }) else {
+                        throw ControlFailure("the daemon is about to end")
+                    }
+                    return try await daemon.perform(request)
+                })
+        }
+        metrics = MetricsServer.Configuration(configuration, passed: passed.metrics).map { [logger] configuration in
+            MetricsServer(configuration, logger: logger) {
+                guard let daemon = shared.daemon.withLock({ $0 }) else { return [] }
+                return await daemon.metricFamilies
+            }
         }
         // What is wrong with a source is to be known before the socket is there.
         _ = try plans(settings.withLock { $0 })
@@ -108,9 +147,13 @@ final class Daemon: Sendable {
         do {
             let current = settings.withLock { $0 }
             warn(current)
+            try await control?.start()
+            try await metrics?.start()
             try sources.apply(try plans(current))
         } catch {
             await offPool { [sources] in sources.stop() }
+            await control?.stop()
+            await metrics?.stop()
             await publisher.stop()
             throw error
         }
@@ -133,6 +176,8 @@ final class Daemon: Sendable {
         watch.cancel()
         // Joining a thread blocks, which must not happen in the cooperative pool.
         await offPool { [sources] in sources.stop() }
+        await control?.stop()
+        await metrics?.stop()
         await publisher.stop()
         if endsWithSources {
             let problems = sources.all.compactMap(\.snapshot.problem)
@@ -200,11 +245,28 @@ final class Daemon: Sendable {
         settings.withLock {
             $0.configuration = next.configuration
             $0.labels = next.labels
+            $0.thresholds = [:]
             $0.reloads += 1
             $0.lastReloadProblem = nil
         }
         publisher.mqtt?.replace(PublishedDescription(next.configuration, labels: next.labels, model: model))
         return "\(next.labels.entries.count) labels\(changes.text)"
+    }
+
+    /// Changes the settings and what the sources listen for, between reloads; all or nothing.
+    func change(_ body: @escaping @Sendable (inout Settings) throws -> Void) async throws {
+        let result: Result<Void, any Error> = await withCheckedContinuation { continuation in
+            reloads.async { [self] in
+                continuation.resume(
+                    returning: Result {
+                        var next = settings.withLock { $0 }
+                        try body(&next)
+                        try sources.apply(try plans(next))
+                        settings.withLock { [next] in $0 = next }
+                    })
+            }
+        }
+        try result.get()
     }
 
     // MARK: What the server asks
@@ -229,16 +291,36 @@ final class Daemon: Sendable {
     }
 
     private var status: JSONValue {
-        let (labels, reloads, problem) = settings.withLock {
-            ($0.labels.entries.count, $0.reloads, $0.lastReloadProblem)
+        let (labels, thresholds, reloads, problem) = settings.withLock {
+            ($0.labels.entries.count, $0.thresholds, $0.reloads, $0.lastReloadProblem)
         }
+        let uptime = ContinuousClock.now - startInstant
         return [
-            "version": .string(earshotVersion), "model": .string(model.configuration.name),
+            "version": .string(earshotVersion), "pid": .integer(ProcessInfo.processInfo.processIdentifier),
+            "started": .string(started.description), "time": .string(Timestamp.now().description),
+            "uptime_seconds": .decimal(uptime / .seconds(1), places: 3), "model": .string(model.configuration.name),
             "labels": .integer(labels), "reloads": .integer(reloads),
             "reload_problem": problem.map { .string($0) } ?? .null,
-            "sources": .array(sources.all.map(\.status)), "store": publisher.storeStatus,
+            "muted": mutes.status(),
+            "thresholds": .object(
+                thresholds.sorted { $0.key < $1.key }.map { JSONValue.Member($0.key, .decimal($0.value)) }),
+            "sources": .array(sources.all.map { $0.status(tally[$0.configuration.name]) }),
+            "store": publisher.storeStatus,
             "mqtt": publisher.mqtt?.statusValue ?? .null,
         ]
+    }
+
+    /// The daemon's state with the server's.
+    var fullStatus: JSONValue {
+        get async { await publisher.server.status() ?? status }
+    }
+
+    private var metricFamilies: [MetricFamily] {
+        get async {
+            earshotd.metricFamilies(
+                status: await fullStatus, snapshots: sources.all.map { ($0.configuration.name, $0.snapshot) },
+                tally: tally)
+        }
     }
 }
 

@@ -4,7 +4,7 @@ import DetectionPipeline
 import EventMessages
 import EventServer
 import EventStore
-import Logging
+import MetricsServer
 
 extension EventServer.Configuration {
     init(_ socket: SocketConfiguration) {
@@ -24,6 +24,36 @@ extension EventStore.Configuration {
             return nil
         }
         self.init(path: path, maximumAge: store.maximumAge, maximumSize: store.maximumSize)
+    }
+}
+
+extension ControlServer.Configuration {
+    /// Nil where there is to be no control socket.
+    ///
+    /// - Parameter passed: A socket of the service manager, served instead of the configured one.
+    init?(_ configuration: DaemonConfiguration, passed: CInt?) {
+        guard passed != nil || configuration.controlSocketPath != nil else { return nil }
+        self.init(socketPath: configuration.controlSocketPath ?? "")
+        passedDescriptor = passed
+    }
+}
+
+extension MetricsServer.Configuration {
+    /// Nil where no metrics are wanted.
+    ///
+    /// - Parameter passed: A socket of the service manager, served instead of the configured address.
+    init?(_ configuration: DaemonConfiguration, passed: CInt?) {
+        if let passed {
+            self.init(address: .descriptor(passed))
+            return
+        }
+        switch configuration.metrics.address {
+        case .tcp(let host, let port): self.init(address: .tcp(host: host, port: port))
+        case .unix(let path):
+            let socket = configuration.socket
+            self.init(address: .unix(path: path, mode: socket.mode, group: socket.group))
+        case nil: return nil
+        }
     }
 }
 
@@ -70,7 +100,9 @@ extension DaemonConfiguration {
     func restartSettings(changedIn other: DaemonConfiguration) -> [String] {
         [
             ("model", modelDirectory == other.modelDirectory), ("socket", socket == other.socket),
-            ("store", store == other.store), ("mqtt", mqtt == other.mqtt), ("log_level", logLevel == other.logLevel),
+            ("store", store == other.store), ("mqtt", mqtt == other.mqtt),
+            ("control", controlSocketPath == other.controlSocketPath), ("metrics", metrics == other.metrics),
+            ("log_level", logLevel == other.logLevel),
         ]
         .filter { !$0.1 }.map(\.0)
     }
@@ -82,6 +114,8 @@ extension DaemonConfiguration {
         kept.socket = other.socket
         kept.store = other.store
         kept.mqtt = other.mqtt
+        kept.controlSocketPath = other.controlSocketPath
+        kept.metrics = other.metrics
         kept.logLevel = other.logLevel
         return kept
     }
@@ -89,7 +123,7 @@ extension DaemonConfiguration {
 
 extension SourceListener {
     /// This source in the reply to `status`.
-    var status: JSONValue {
+    func status(_ tally: ReportTally.Source) -> JSONValue {
         let now = snapshot
         return [
             "name": .string(configuration.name), "device": .string(configuration.input.source.description),
@@ -101,35 +135,11 @@ extension SourceListener {
             "backlog_seconds": .decimal(now.backlogSeconds, places: 3), "restarts": .integer(now.restarts),
             "window_stride": .integer(now.windowStride), "skipped_windows": .integer(now.skippedWindows),
             "level_dbfs": now.levelDecibels.isFinite ? .decimal(Double(now.levelDecibels), places: 1) : .null,
+            "last_gap": tally.lastGap.map { .string($0.description) } ?? .null,
+            "steps": .integer(now.stepTimes.count), "step_seconds_mean": .decimal(now.stepTimes.mean),
+            "step_seconds_p99": now.stepTimes.bound(ofShare: 0.99).map { .number($0) } ?? .null,
+            "events_by_label": .object(
+                tally.onsets.sorted { $0.key < $1.key }.map { JSONValue.Member($0.key, .integer($0.value)) }),
         ]
-    }
-}
-
-extension SourceReport {
-    /// Tells the log what an operator wants to see.
-    func log(with logger: Logger) {
-        switch content {
-        case .event(let event) where event.kind == .onset:
-            logger.info("\(source): \(event.label) (\((event.score * 100).rounded() / 100))")
-        case .up(let opening):
-            logger.info("\(source): listening to \(opening)")
-        case .recovered(let reason):
-            logger.notice("\(source): recovered: \(reason)")
-        case .silent(let reason):
-            logger.warning("\(source): silent: \(reason)")
-        case .widened(1):
-            logger.notice("\(source): keeps up again; every window is matched")
-        case .widened(let stride):
-            logger.warning("\(source): slower than real time; one window of \(stride) is matched")
-        case .down(let reason):
-            logger.error("\(source): \(reason); trying again")
-        case .ended(let problem?):
-            logger.error("\(source): \(problem)")
-        case .ended(nil):
-            logger.info("\(source): the source has ended")
-        case .gap(_, let lost, let reason):
-            logger.warning("\(source): \(Double(lost) / Double(sampleRate)) s of audio lost (\(reason))")
-        default: break
-        }
     }
 }

@@ -90,10 +90,11 @@ struct EarshotDaemonCommand: AsyncParsableCommand {
     }
 
     mutating func run() async throws {
+        let passed = try PassedSockets()
         let level = Logger.Level(rawValue: try effectiveConfiguration().logLevel.rawValue) ?? .info
-        LoggingSystem.bootstrap { LineLogHandler(label: $0, level: level) }
+        LoggingSystem.bootstrap { LogWriter(label: $0, level: level) }
         let command = self
-        let daemon = try Daemon(standardInputRate: rate, endsWithSources: once) {
+        let daemon = try Daemon(standardInputRate: rate, endsWithSources: once, passed: passed) {
             try command.effectiveConfiguration()
         }
         try await daemon.run()

@@ -1,5 +1,4 @@
 import DaemonConfiguration
-import DetectionPipeline
 import EventMessages
 import EventServer
 import EventStore
@@ -66,10 +65,7 @@ final class EventPublisher: Sendable {
     }
 
     /// From any thread; never waits for the disk or a client.
-    ///
-    /// - Parameter eventPrefix: Makes event identifiers unique over restarts of the source and of the daemon.
-    func publish(_ report: SourceReport, eventPrefix: String) {
-        guard let message = report.message(eventPrefix: eventPrefix) else { return }
+    func publish(_ message: ServerMessage) {
         if let recorder, message.isSequenced {
             recorder.record(message)
         } else {

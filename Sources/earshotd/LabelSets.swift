@@ -23,7 +23,9 @@ struct LabelSets: Sendable {
                 labels = known.labels
             } else {
                 labels = try model.compile(
-                    try Self.entries(of: settings, template: model.configuration.prompts.template),
+                    try LabelEntry.all(
+                        of: settings, fallback: ResourceLocations.defaultLabelFile,
+                        template: model.configuration.prompts.template),
                     textEncoder: configuration.textEncoderDirectory ?? ResourceLocations.textEncoder,
                     cache: configuration.cacheDirectory ?? ResourceLocations.cache)
                 compiled.append((settings, labels))
@@ -51,40 +53,18 @@ struct LabelSets: Sendable {
         }
     }
 
+    /// Sets the score at which an event of a label begins, on all sources that listen for it.
+    ///
+    /// - Returns: Whether any does.
+    mutating func setThreshold(_ threshold: Float, of label: String) -> Bool {
+        var isKnown = false
+        for source in bySource.keys where bySource[source]!.setThreshold(threshold, of: label) { isKnown = true }
+        for index in entries.indices where entries[index].name == label { entries[index].threshold = threshold }
+        return isKnown
+    }
+
     subscript(source: String) -> CompiledLabels {
         guard let labels = bySource[source] else { preconditionFailure("\(source) is not a source") }
         return labels
-    }
-
-    private static func entries(of settings: [LabelSetting], template: String) throws -> [LabelEntry] {
-        var entries: [LabelEntry] = []
-        var origin: [String: String] = [:]
-        var settings = settings
-        if settings.isEmpty, let directory = ResourceLocations.labels {
-            settings = [.file(directory + "/home-safety.txt")]
-        }
-        for setting in settings {
-            let (path, found): (String, [LabelEntry])
-            switch setting {
-            case .file(let file): (path, found) = (file, try LabelFile(path: file, template: template).entries)
-            case .text(let text, let line):
-                (path, found) = (
-                    "labels",
-                    try LabelFile(bytes: Array(text.utf8), path: "labels, line \(line)", template: template).entries
-                )
-            }
-            for entry in found {
-                if let first = origin[entry.name.lowercased()] {
-                    throw LabelFileError(
-                        path: path, line: entry.line, reason: "label \"\(entry.name)\" is already in \(first)")
-                }
-                origin[entry.name.lowercased()] = path
-                entries.append(entry)
-            }
-        }
-        guard !entries.isEmpty else {
-            throw LabelFileError(path: "labels", reason: "no label is configured; name a label file")
-        }
-        return entries
     }
 }

@@ -255,4 +255,35 @@ import Testing
         try Data("ring: 5s\n".utf8).write(to: URL(fileURLWithPath: path))
         #expect(try DaemonConfiguration(path: path).ringLength == 5)
     }
+
+    @Test(arguments: [
+        ("127.0.0.1:9797", MetricsConfiguration.Address.tcp(host: "127.0.0.1", port: 9797)),
+        ("127.8.9.10:1", .tcp(host: "127.8.9.10", port: 1)), ("localhost:65535", .tcp(host: "127.0.0.1", port: 65_535)),
+        ("\"[::1]:80\"", .tcp(host: "::1", port: 80)), ("/run/m.sock", .unix(path: "/run/m.sock")),
+    ]) func metricsAddressesOfThisMachine(text: String, address: MetricsConfiguration.Address) throws {
+        #expect(try configuration("metrics: {listen: \(text)}").metrics.address == address)
+    }
+
+    @Test(arguments: ["0.0.0.0:9797", "192.168.1.5:9797", "\"[::]:9797\"", "128.0.0.1:9797"])
+    func metricsForOthersNeedAWord(text: String) throws {
+        let problem = problems("metrics:\n  listen: \(text)\n")
+        #expect(problem.count == 1 && problem[0].hasPrefix("e.yaml:2: metrics.listen: other machines may reach"))
+        #expect(try configuration("metrics: {listen: \(text), allow_remote: true}").metrics.address?.isLocal == false)
+    }
+
+    @Test(arguments: [
+        "9797", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:65536", "example.org:9797", "m.sock", "\"::1:80\"", "127.1:80",
+    ]) func wrongMetricsAddressesSayWhatWouldBeRight(text: String) {
+        let problem = problems("metrics: {listen: \(text)}")
+        #expect(problem.count == 1 && problem[0].contains("such as 127.0.0.1:9797"), "\(problem)")
+    }
+
+    @Test func emptyOperationSectionsAreErrors() {
+        #expect(
+            problems("metrics: {allow_remote: true}") == [
+                "e.yaml:1: metrics.listen: is missing; give an address with its port, such as 127.0.0.1:9797, or the absolute "
+                    + "path of a socket"
+            ])
+        #expect(problems("control: {}") == ["e.yaml:1: control.path: is missing; give a path"])
+    }
 }

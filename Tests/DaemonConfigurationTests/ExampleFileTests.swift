@@ -17,6 +17,9 @@ import Testing
         var defaults = DaemonConfiguration()
         defaults.labels = configuration.labels
         defaults.sources = configuration.sources
+        // A run by hand has no control socket unless it is asked for.
+        #expect(configuration.controlSocketPath == "/run/earshot/control.sock" && defaults.controlSocketPath == nil)
+        defaults.controlSocketPath = configuration.controlSocketPath
         #expect(configuration == defaults)
     }
 
@@ -59,6 +62,8 @@ import Testing
         mqtt.keyFile = "/etc/earshot/mqtt-key.pem"
         mqtt.discoveryPrefix = "homeassistant"
         #expect(configuration.mqtt == mqtt)
+        #expect(configuration.metrics.address == .tcp(host: "127.0.0.1", port: 9797))
+        #expect(!configuration.metrics.allowsRemote)
         #expect(configuration.logLevel == defaults.logLevel)
         #expect(configuration.ringLength == defaults.ringLength)
         #expect(configuration.overload == defaults.overload)

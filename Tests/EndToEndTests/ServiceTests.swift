@@ -156,8 +156,8 @@ import Testing
         #expect(status.exit == .status(0) && status.output.count == 1 && status.errors.isEmpty, "\(status)")
         let object = try jsonObject(status.output.joined())
         #expect(object["model"] as? String == "earshot-mn04" && object["labels"] as? Int == 1)
-        let indented = try await run("earshot", ["status", "--socket", daemon.socket])
-        #expect(try jsonObject(indented.output.joined(separator: "\n"))["model"] as? String == "earshot-mn04")
+        let text = try await run("earshot", ["status", "--socket", daemon.socket])
+        #expect(text.output.first?.contains("model earshot-mn04, 1 labels") == true, "\(text)")
 
         try await daemon.program.write(stillness(1) + sound(3) + stillness(3))
         _ = try await watch.output.first("onset") { $0.text.contains("dog") && $0.text.hasSuffix("%") }

@@ -62,6 +62,20 @@ final class TestClient {
         }
     }
 
+    /// Waits until a line, or some of it, can be read. On a thread of its own, for servers that work in the cooperative
+    /// pool: its threads must not all be held by waiting tests.
+    func waitForInput() async {
+        guard received.isEmpty else { return }
+        let descriptor = descriptor
+        await withCheckedContinuation { continuation in
+            Thread.detachNewThread {
+                var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+                poll(&entry, 1, 20_000)
+                continuation.resume()
+            }
+        }
+    }
+
     /// The next line without its newline; nil at the end of the stream.
     func line() throws -> String? {
         var searched = 0

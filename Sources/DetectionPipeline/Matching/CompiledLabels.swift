@@ -8,7 +8,7 @@ package import TensorKernels
 /// Immutable, so that a reload builds a new one aside and hands it over whole.
 package struct CompiledLabels: Sendable {
     /// The labels in the order of the file; the index of a label everywhere below.
-    package let entries: [LabelEntry]
+    package private(set) var entries: [LabelEntry]
     /// [promptCount x embeddingSize]: metric-space embeddings (L·y), the prompts of one label contiguous.
     package let promptEmbeddings: Matrix
     /// The rows of `promptEmbeddings` that belong to each label.
@@ -59,6 +59,15 @@ package struct CompiledLabels: Sendable {
         bankScores = Self.standardised(
             Self.similarities(of: bank.reference, to: promptEmbeddings, halfNorms: promptHalfNorms, ranges: ranges),
             mean: backgroundMean, scale: backgroundScale)
+    }
+
+    /// Sets the score, 0 to 1, at which an event of a label begins.
+    ///
+    /// - Returns: Whether there is such a label.
+    package mutating func setThreshold(_ threshold: Float, of label: String) -> Bool {
+        guard let index = entries.firstIndex(where: { $0.name == label }) else { return false }
+        entries[index].threshold = threshold
+        return true
     }
 
     /// Similarity of every window to every label: −|Lx − Ly|² / 2, the best of a label's prompts.

@@ -19,6 +19,9 @@ package enum ResourceLocations {
         find(variable: "EARSHOT_LABELS", relative: "labels", holding: "esc50.txt")
     }
 
+    /// What the daemon listens for where nothing is configured, or nil.
+    package static var defaultLabelFile: String? { labels.map { $0 + "/home-safety.txt" } }
+
     /// The sentence encoder's directory, or nil: it is needed only for labels in no cache.
     package static var textEncoder: String? {
         find(variable: "EARSHOT_TEXT_ENCODER", relative: "models/text/all-MiniLM-L6-v2", holding: "model.safetensors")
@@ -43,6 +46,12 @@ package enum ResourceLocations {
         if FileManager.default.fileExists(atPath: system) || geteuid() == 0 { return system }
         if let directory = environment["XDG_RUNTIME_DIR"], !directory.isEmpty { return directory + "/earshot.sock" }
         return system
+    }
+
+    /// The control socket where none is named: beside the event socket.
+    package static var controlSocket: String {
+        let folder = socket.lastIndex(of: "/").map { String(socket[..<$0]) } ?? "."
+        return folder + "/control.sock"
     }
 
     private static func find(variable: String, relative: String, holding file: String) -> String? {

@@ -1,10 +1,11 @@
 import Foundation
 import Logging
 
-/// Writes each message as one line on standard error: with its syslog priority for the journal, in words for a terminal.
-struct LineLogHandler: LogHandler {
-    private static let isJournal = ProcessInfo.processInfo.environment["JOURNAL_STREAM"] != nil
-
+/// Writes each message to the journal with its metadata as fields, or as one line on standard error.
+///
+/// Metadata under a lower-case key is part of the line and a field `EARSHOT_KEY`; under the name of a field in capitals
+/// it is a field only, since the message tells it in words.
+struct LogWriter: LogHandler {
     let label: String
     var metadata: Logger.Metadata = [:]
     var logLevel: Logger.Level
@@ -34,10 +35,16 @@ struct LineLogHandler: LogHandler {
     #endif
 
     private func write(_ level: Logger.Level, _ message: Logger.Message, _ explicit: Logger.Metadata?) {
-        let all = metadata.merging(explicit ?? [:]) { $1 }
-        let fields = all.sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }.joined()
-        let prefix = Self.isJournal ? "<\(Self.priority(of: level))>" : "earshotd: \(level): "
-        let text = "\(message)\(fields)".replacing("\n", with: " ")
+        let all = metadata.merging(explicit ?? [:]) { $1 }.sorted { $0.key < $1.key }
+        let words = all.filter { $0.key.first?.isUppercase != true }.map { " \($0.key)=\($0.value)" }.joined()
+        let text = "\(message)\(words)".replacing("\n", with: " ")
+        var prefix = "earshotd: \(level): "
+        if Journal.isConnected {
+            let fields = all.map { (name: Journal.fieldName($0.key), value: "\($0.value)") }
+            if Journal.send(priority: Self.priority(of: level), message: text, fields: fields) { return }
+            // Its stream may still take a line.
+            prefix = "<\(Self.priority(of: level))>"
+        }
         FileHandle.standardError.write(Data("\(prefix)\(text)\n".utf8))
     }
 
