@@ -92,7 +92,8 @@ run: build ## build, then listen and show events (SOURCE=alsa:hw:CARD=..., LABEL
 test test-recovery: PACKAGES += $(TEST_PACKAGES)
 test: packages swift ## install what is missing, then run all tests
 	@models/install-text-encoder || { status=$$?; test $$status = 3 || exit $$status; }
-	@swift test -c release $(SWIFTFLAGS)
+	@# One after the other: several tests hold real programs to the clock, and two cores are soon busy.
+	@swift test -c release --no-parallel $(SWIFTFLAGS)
 
 test-kill: packages swift ## kill the daemon KILLS=200 times under load and check that no message is lost
 	@KILLS=$(KILLS) swift test -c release $(SWIFTFLAGS) --filter KillTests
