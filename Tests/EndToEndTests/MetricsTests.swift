@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// What an operator sees of the daemon: metrics, state, health.
-@Suite(.serialized, .enabled(if: Product.isBuilt, "the programs are not built")) struct MetricsTests {
+@Suite(.serialized, .enabled(if: Product.isBuilt, "the programs are not built"), .timeLimit(.minutes(2))) struct MetricsTests {
     /// A body served over HTTP on a Unix socket.
     private func scrape(_ path: String) async throws -> String {
         let client = try Subscriber(path)
@@ -110,6 +110,8 @@ import Testing
             try await run("earshot", ["status", "--check", "--socket", daemon.socket] + arguments)
         }
         let (client, _) = try await daemon.subscriber()
+        // A source is up when audio has come.
+        try await daemon.program.write(stillness(1))
         while true {
             let sources = try await client.result("status")["sources"] as? [[String: Any]] ?? []
             if sources.map({ $0["state"] as? String }) == ["up", "down"] { break }
@@ -123,6 +125,7 @@ import Testing
         try await daemon.stop()
         let healthy = try await TestDaemon(place, ["--source", "-", "--labels", labels], hasInput: true)
         let (other, _) = try await healthy.subscriber()
+        try await healthy.program.write(stillness(1))
         while try await healthy.source(other)["state"] as? String != "up" {
             try await Task.sleep(for: .milliseconds(20))
         }
