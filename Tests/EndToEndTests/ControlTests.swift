@@ -3,7 +3,8 @@ import TestSupport
 import Testing
 
 /// The control socket, and sockets that a service manager passes.
-@Suite(.serialized, .enabled(if: Product.isBuilt, "the programs are not built"), .timeLimit(.minutes(2))) struct ControlTests {
+@Suite(.serialized, .enabled(if: Product.isBuilt, "the programs are not built"), .timeLimit(.minutes(2)))
+struct ControlTests {
     private let place: Workplace
     private let control: String
 

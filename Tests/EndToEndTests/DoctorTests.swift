@@ -3,7 +3,8 @@ import TestSupport
 import Testing
 
 /// `earshot doctor`, on set-ups that lack one thing each.
-@Suite(.serialized, .enabled(if: Product.isBuilt, "the programs are not built"), .timeLimit(.minutes(2))) struct DoctorTests {
+@Suite(.serialized, .enabled(if: Product.isBuilt, "the programs are not built"), .timeLimit(.minutes(2)))
+struct DoctorTests {
     private let place: Workplace
     private let recording: String
 

@@ -3,7 +3,8 @@ import TestSupport
 import Testing
 
 /// What an operator sees of the daemon: metrics, state, health.
-@Suite(.serialized, .enabled(if: Product.isBuilt, "the programs are not built"), .timeLimit(.minutes(2))) struct MetricsTests {
+@Suite(.serialized, .enabled(if: Product.isBuilt, "the programs are not built"), .timeLimit(.minutes(2)))
+struct MetricsTests {
     /// A body served over HTTP on a Unix socket.
     private func scrape(_ path: String) async throws -> String {
         let client = try Subscriber(path)
