@@ -68,6 +68,8 @@ package final class EventStore: Sendable {
         configuration.busyMode = .timeout(5)
         configuration.maximumReaderCount = 4
         configuration.prepareDatabase { db in
+            // In KiB. Messages are added at the end and read in order: SQLite's own 2 MB would only be filled, over hours.
+            try db.execute(sql: "PRAGMA cache_size = -256")
             guard !db.configuration.readonly else { return }
             // Heeded by a new database only.
             try db.execute(sql: "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_size_limit = 4194304")

@@ -97,6 +97,8 @@ private final class FuzzedServer: @unchecked Sendable {
         var rest = bytes
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes { Glibc.send(client, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            // libFuzzer's own timer.
+            if count < 0, errno == EINTR { continue }
             try demand(count > 0, "the server does not read: \(String(cString: strerror(errno)))")
             rest = rest.dropFirst(count)
         }
@@ -110,6 +112,7 @@ private final class FuzzedServer: @unchecked Sendable {
             // What was searched already matters only where the text may have begun in it.
             received = Data(received.suffix(wanted.count))
             let count = recv(client, &chunk, chunk.count, 0)
+            if count < 0, errno == EINTR { continue }
             try demand(count > 0, "no answer: \(count == 0 ? "closed" : String(cString: strerror(errno)))")
             received.append(contentsOf: chunk[..<count])
         }
