@@ -10,7 +10,9 @@ Terms of the loss, weighted by `weights`:
 - open_set: cross entropy on the whole vector over all labels and "nothing", which has a learned price and is the answer
   for background windows: so one threshold separates all labels from what is always there.
 Labels that say nearly the same as a true one (`synonym` or more in cosine of their phrases' mean) are left out of the
-cross entropies. The result is the running average of the weights.
+cross entropies. In these every label's score is raised by `prior` times the log of its share of the clips drawn (logit
+adjustment, arXiv 2007.07314): the frequent label of a pair wins in training for being frequent, so its score need not,
+and labels are equally likely to those who only compare scores. The result is the running average of the weights.
 """
 
 from __future__ import annotations
@@ -77,6 +79,9 @@ class StreamTrainer:
         self.streams = StreamSimulator(cache, clips, np.where(known, rarity.numpy(), 0.0), encoder.plan, settings["simulation"] | {key: settings[key] for key in ("seed", "steps", "batch")} | {"usable": usable})
         means = torch.stack([functional.normalize(group.mean(0), dim=0) for group in banks.label_vectors.groups()])
         self.near = (means @ means.T) >= settings["synonym"]
+        drawn = torch.from_numpy(self.streams.weights) @ (self.labels[:-1] / self.labels[:-1].sum(1, keepdim=True).clamp_min(1)).double()
+        log_prior = drawn.clamp_min(drawn[drawn > 0].min()).log().float()
+        self.prior = (settings["prior"] * (log_prior - log_prior.mean())).to(self.device)
         self.labels = self.labels.to(self.device)
         self.scale = nn.ParameterDict({"labels": nn.Parameter(torch.tensor(math.log(settings["scale"]))), "open_set": nn.Parameter(torch.tensor(math.log(settings["scale"]))), "price": nn.Parameter(torch.tensor(-1.0))}).to(self.device)  # fmt: skip
 
@@ -138,7 +143,7 @@ class StreamTrainer:
         label_text = banks.label_vectors.pick(rng)
         label_joint = functional.normalize(heads.text_joint(label_text), dim=1)
         label_tags = functional.normalize(torch.softmax(heads.sharpness * heads.text_tags(label_text), dim=1), dim=1)
-        over = lambda scores: (scale * scores).masked_fill(excluded[sounding], -1e4)
+        over = lambda scores: (scale * scores + self.prior).masked_fill(excluded[sounding], -1e4)
         result["labels"] = cross_entropy(over(joint[sounding] @ label_joint.T), target[sounding], weight[sounding])
         result["tag_labels"] = cross_entropy(over(tag_block[sounding] @ label_tags.T), target[sounding], weight[sounding])
 
@@ -167,7 +172,7 @@ class StreamTrainer:
 
         open_scale = self.scale["open_set"].exp().clamp_max(100)
         nothing = self.scale["price"].expand(len(scores), 1)
-        with_nothing = torch.cat([open_scale * scores.masked_fill(excluded, -1e3), open_scale * nothing], dim=1)
+        with_nothing = torch.cat([(open_scale * scores + self.prior).masked_fill(excluded, -1e4), open_scale * nothing], dim=1)
         open_target = torch.cat([target, (~sounding).float()[:, None]], dim=1)
         result["open_set"] = cross_entropy(with_nothing, open_target, weight)
         return result
