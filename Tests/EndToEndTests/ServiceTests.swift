@@ -89,6 +89,21 @@ import Testing
         try await daemon.end()
     }
 
+    /// Many start at once, so that a processor is seldom free: a signal right after the start is heeded all the same.
+    @Test func signalsAreHeededFromTheStart() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for _ in 0..<24 {
+                group.addTask {
+                    let place = try Workplace()
+                    let labels = try place.labelFile("dog")
+                    let daemon = try await TestDaemon(place, ["--source", "-", "--labels", labels], hasInput: true)
+                    try await daemon.stop()
+                }
+            }
+            try await group.waitForAll()
+        }
+    }
+
     @Test func listensToAnAlsaDevice() async throws {
         let place = try Workplace()
         let labels = try place.labelFile("dog")

@@ -26,14 +26,14 @@ package struct ClipEmbedder: ~Copyable {
         // A very short clip fills one step at least.
         let shortest = frontEnd.windowLength + model.stepLength
         let clip = samples + [Float](repeating: 0, count: max(0, shortest - samples.count))
-        let preparation = clip.suffix(Self.longestPreparation * model.sampleRate)
+        // A whole number of steps, so that the second hearing is cut into steps as the first one would be.
+        let skippedSteps = min(clip.count, Self.longestPreparation * model.sampleRate) / model.stepLength
+        let preparation = clip.suffix(skippedSteps * model.stepLength)
         // The encoder looks ahead: silence after the end lets it finish.
         let tail = [Float](repeating: 0, count: model.configuration.encoder.lookaheadSamples)
-        func stepCount(_ sampleCount: Int) -> Int {
-            model.encoder.stepCount(forFrameCount: frontEnd.frameCount(forSampleCount: sampleCount))
-        }
-        let counted = stepCount(clip.count + tail.count)
-        var skipped = stepCount(preparation.count + clip.count + tail.count) - counted
+        let counted = model.encoder.stepCount(
+            forFrameCount: frontEnd.frameCount(forSampleCount: clip.count + tail.count))
+        var skipped = skippedSteps
 
         encoder.reset()
         var mean = [Float](repeating: 0, count: encoder.embeddingSize)
