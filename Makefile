@@ -152,11 +152,11 @@ fuzz: packages swift ## fuzz what comes from outside (TARGET=request, RUNS=10000
 
 test-tsan: packages swift ## run all tests under Thread Sanitizer
 	@TSAN_OPTIONS="suppressions=$(CURDIR)/Tests/Sanitizers/thread.txt halt_on_error=0 exitcode=66" \
-		swift test -c release --sanitize=thread --scratch-path .build-tsan
+		swift test -c release --no-parallel --sanitize=thread --scratch-path .build-tsan
 
 test-asan: packages swift ## run all tests under Address Sanitizer
 	@ASAN_OPTIONS="detect_leaks=1" LSAN_OPTIONS="suppressions=$(CURDIR)/Tests/Sanitizers/leak.txt" \
-		swift test -c release --sanitize=address --scratch-path .build-asan
+		swift test -c release --no-parallel --sanitize=address --scratch-path .build-asan
 
 load: build ## many subscribers, some of them stalled (DURATION=600 s, SUBSCRIBERS=1000, STALLED=100)
 	@$(PRODUCT)/release/StressTest load --duration $(DURATION) --subscribers $(SUBSCRIBERS) --stalled $(STALLED)

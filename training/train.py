@@ -56,6 +56,7 @@ def main() -> None:
     else:
         encoder, heads = run.from_directory(arguments.start)
     encoder, heads = run.tuned_on_streams(encoder, heads)
+    heads = run.tuned_on_clips(encoder, heads)
     run.write(encoder, heads, arguments.output)
     run.report(encoder, heads, arguments.output, "training/train.sh")
 

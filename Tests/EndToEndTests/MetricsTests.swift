@@ -33,6 +33,9 @@ struct MetricsTests {
         // Whichever label is nearer to noise.
         let label = try #require(try await client.message("onset")["label"])
         _ = try await client.message("offset") { $0["label"] as? String == label }
+        try await eventually("all of the audio is heard") {
+            try await daemon.source(client)["audio_seconds"] as? Double ?? 0 > 6.5
+        }
 
         let metrics = try Exposition(try await scrape(socket))
         let status = try await client.result("status")

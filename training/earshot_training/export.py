@@ -107,6 +107,7 @@ def configuration(encoder: AudioEncoder, heads: Heads, settings: dict) -> dict:
             "tag_weight": heads.tag_weight,
             "joint_weight": heads.joint_weight,
             "embedding_size": heads.factor.shape[0],
+            "retrieval": settings["retrieval"],
         },
         "transport": settings["transport"],
         "prompts": {"template": TEMPLATE},
@@ -128,11 +129,14 @@ def golden_samples(seconds: float = 3.0, seed: int = 5) -> np.ndarray:
     return (sweep + beeps + knocks + hiss + 1e-3 * noise * (time < 2.3)).astype(np.float32)
 
 
-def export(folder: Path, encoder: AudioEncoder, heads: Heads, bank: dict[str, np.ndarray], settings: dict, text: TextEmbedder) -> None:
+def export(
+    folder: Path, encoder: AudioEncoder, heads: Heads, bank: dict[str, np.ndarray], retrieval: dict[str, np.ndarray], settings: dict, text: TextEmbedder
+) -> None:
     """Writes the directory; goldens come from reading it back, so they see the float16 weights."""
     folder.mkdir(parents=True, exist_ok=True)
     encoder = encoder.cpu().to(memory_format=torch.contiguous_format).eval()
     tensors = encoder_tensors(encoder) | head_tensors(heads.cpu().eval()) | {f"bank.{name}": rows for name, rows in bank.items()}
+    tensors |= {f"retrieval.{name}": rows for name, rows in retrieval.items()}
     half = {name: np.ascontiguousarray(tensor, dtype=np.float16) for name, tensor in tensors.items()}
     if not_finite := [name for name, tensor in half.items() if not np.isfinite(tensor).all()]:
         raise ValueError(f"not finite in float16: {not_finite}")

@@ -1,6 +1,7 @@
 """The stages of a training run; each leaves its result in a file and is skipped when that is there.
 
-frames -> columns and teacher targets -> distillation -> heads -> fine-tuning -> heads again -> streams -> export
+frames -> columns and teacher targets -> distillation -> heads -> fine-tuning -> heads again -> streams, round after round
+-> heads on whole clips -> export, with the banks and what texts recall
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from .finetune import FineTuner
 from .heads import Heads, similarity
 from .mixtures import build_mixtures, random_stretches
 from .phrases import TextBanks, text_banks
+from .reference import ReferenceModel
+from .retrieval import build_retrieval
 from .split import split_rows
 from .start import start_from
 from .streaming import streaming_encoder
@@ -153,43 +156,66 @@ class Run:
         encoder.load_state_dict(torch.load(path, weights_only=True))
         return encoder.eval().requires_grad_(False)
 
+    @cached_property
+    def usable(self) -> np.ndarray:
+        """Which clips the stages from the streams on may learn from: all but those of held-out sources."""
+        usable = np.zeros(len(self.clips), bool)
+        usable[split_rows(self.clips)[0]] = True
+        return usable
+
     def tuned_on_streams(self, encoder: AudioEncoder, heads: Heads) -> tuple[AudioEncoder, Heads]:
-        """Encoder and heads end to end on simulated streams; gives a mean of the weights before and after, which is
-        better than either."""
-        path = self.folder / "streams.pt"
-        if not path.exists():
-            training, _ = split_rows(self.clips)
-            usable = np.zeros(len(self.clips), bool)
-            usable[training] = True
-            before = copy.deepcopy((encoder.state_dict(), heads.state_dict()))
-            settings = self.settings["streams"]
-            trainer = StreamTrainer(encoder, heads, self.teacher, self.frames, self.clips, usable, self.banks, self.text, settings)
-            trainer.train(self.folder / "streams", lambda: self.probe(encoder, heads))
-            states = [mean_of(first, module.state_dict(), settings["start_share"]) for first, module in zip(before, (encoder, heads))]
-            torch.save({"encoder": states[0], "heads": states[1]}, path)
-        state = torch.load(path, weights_only=True)
-        encoder.load_state_dict(state["encoder"])
-        heads.load_state_dict(state["heads"])
+        """Encoder and heads end to end on simulated streams; each round gives a mean of the weights before and after,
+        which is better than either."""
+        for number, change in enumerate(self.settings["streams"]["rounds"], start=1):
+            path = self.folder / f"streams-{number}.pt"
+            if not path.exists():
+                settings = self.settings["streams"] | change
+                settings["simulation"] = settings["simulation"] | {"modes": change["modes"]}
+                before = copy.deepcopy((encoder.state_dict(), heads.state_dict()))
+                trainer = StreamTrainer(encoder, heads, self.teacher, self.frames, self.clips, self.usable, self.banks, self.text, settings)
+                trainer.train(self.folder / f"streams-{number}", lambda: self.probe(encoder, heads))
+                states = [mean_of(first, module.state_dict(), settings["start_share"]) for first, module in zip(before, (encoder, heads))]
+                torch.save({"encoder": states[0], "heads": states[1]}, path)
+            state = torch.load(path, weights_only=True)
+            encoder.load_state_dict(state["encoder"])
+            heads.load_state_dict(state["heads"])
         return encoder.eval().requires_grad_(False), heads.eval().requires_grad_(False)
 
+    def clip_steps(self, encoder: AudioEncoder) -> StepCache:
+        return steps_of_clips(encoder, self.frames, self.folder / "clips.steps.npz")
+
+    def tuned_on_clips(self, encoder: AudioEncoder, heads: Heads) -> Heads:
+        """Heads that went on learning from whole clips on the finished encoder, averaged with those before."""
+        path, chosen = self.folder / "clips.heads.pt", self.settings["train_heads"] | self.settings["tune_heads"]
+        if not path.exists():
+            before = copy.deepcopy(heads.state_dict())
+            trainer = HeadTrainer(heads, encoder, self.clip_steps(encoder), self.clips, self.banks, self.text, chosen, self.usable)
+            heads = trainer.train(self.folder / "clips")
+            torch.save(mean_of(before, heads.state_dict(), chosen["start_share"]), path)
+        heads.load_state_dict(torch.load(path, weights_only=True))
+        return heads.eval().requires_grad_(False)
+
     def from_directory(self, folder: Path) -> tuple[AudioEncoder, Heads]:
-        """An exported model, in place of the stages before the streams."""
+        """An exported model, in place of the stages before it."""
         encoder, heads = self.fresh_encoder(), self.fresh_heads()
         start_from(folder, encoder, heads)
         return encoder, heads
 
     def write(self, encoder: AudioEncoder, heads: Heads, output: Path) -> None:
-        bank = build_bank(encoder, heads, steps_of_clips(encoder, self.frames, self.folder / "clips.steps.npz"), self.clips, **self.settings["bank"])
+        steps = self.clip_steps(encoder)
+        bank = build_bank(encoder, heads, steps, self.clips, **self.settings["bank"])
+        retrieval = build_retrieval(encoder, heads, steps, self.clips, self.usable, read_label_phrases(self.data / "train"), self.text)
         frames = random_stretches(self.frames, np.random.default_rng(self.settings["seed"]), 32, 400)
         centre = measured_centre(encoder, torch.from_numpy(frames)) + self.settings["export"]["centre_shift"]
-        export(output, encoder, heads, bank, self.settings["export"] | {"center_frames": centre}, self.text)
+        export(output, encoder, heads, bank, retrieval, self.settings["export"] | {"center_frames": centre}, self.text)
 
     def report(self, encoder: AudioEncoder, heads: Heads, output: Path, command: str) -> None:
         """MODEL_CARD.md with figures measured on the exported files, whose JSON goes beside the logs."""
         results = evaluate_directory(output, self.data, self.cache, fold_wordings(self.data))
         (self.folder / "figures.json").write_text(json.dumps(results, indent=1))
-        regularisation = self.settings["export"]["transport"]["clip_regularization"]
-        write_card(output, self.clips, encoder, heads, results, self.held_out(encoder, heads), self.settings["streams"]["frozen"], regularisation, command)
+        regularisation, model = self.settings["export"]["transport"]["clip_regularization"], ReferenceModel(output)
+        held_out = self.held_out(encoder, heads, model.embed_text)
+        write_card(output, self.clips, encoder, heads, results, held_out, self.settings["streams"]["frozen"], regularisation, command)
         print(json.dumps(results, indent=1))
 
     # Development figures: looked at, never fitted to
@@ -237,12 +263,14 @@ class Run:
         return heads.audio_blocks(pooled, hidden, encoder.logits_of(hidden))
 
     @torch.no_grad()
-    def held_out(self, encoder: AudioEncoder, heads: Heads, longest: int = 1000) -> dict[str, float]:
+    def held_out(self, encoder: AudioEncoder, heads: Heads, embed_text=None, longest: int = 1000) -> dict[str, float]:
         """Clips of sources that were not trained on (their first 10 s, heard once), against all labels that occur among
-        them, one prompt each; a hit is any label of the clip."""
+        them, one prompt each; a hit is any label of the clip. `embed_text`: sentence embeddings -> metric space, by
+        default what the heads give."""
         _, rows = split_rows(self.clips)
         labels = sorted({label for row in rows for label in self.clips[row].labels})
-        text = heads.embed(heads.text_vector(torch.from_numpy(self.text([template(label) for label in labels]))))
+        embed_text = embed_text or (lambda text: heads.embed(heads.text_vector(text)))
+        text = embed_text(torch.from_numpy(self.text([template(label) for label in labels])))
         pooled = []
         for row in rows:
             value = np.asarray(padded_frames(encoder, self.frames, row, longest), np.float32)

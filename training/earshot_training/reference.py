@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch.nn import functional
 
 from .frontend import LogMel
+from .retrieval import recalled
 
 
 def _activate(value: torch.Tensor, name: str) -> torch.Tensor:
@@ -173,7 +174,12 @@ class ReferenceModel:
         return self.embed(self.audio_vector(pooled.to(self.dtype)))
 
     def embed_text(self, text: torch.Tensor) -> torch.Tensor:
-        return self.embed(self.text_vector(text.to(self.dtype)))
+        embedding = self.embed(self.text_vector(text.to(self.dtype)))
+        settings = self.configuration["projection"].get("retrieval")
+        if settings is None:
+            return embedding
+        joint = functional.normalize(self._two_layers(text.to(self.dtype), "text.joint"), dim=-1)
+        return embedding + recalled(joint, self.tensors["retrieval.keys"], self.tensors["retrieval.values"], **settings)
 
     def trace(self, samples: np.ndarray, text: np.ndarray) -> dict[str, np.ndarray]:
         """Everything that golden.safetensors holds. Its samples include the zeros of the lookahead."""

@@ -32,7 +32,11 @@ LOSS_NAMES = ("tags", "labels", "tag_labels", "distil", "captions", "transport",
 
 
 class HeadTrainer:
-    def __init__(self, heads: Heads, encoder: AudioEncoder, steps: StepCache, clips: list[Clip], banks: TextBanks, text: TextEmbedder, settings: dict):
+    def __init__(
+        self, heads: Heads, encoder: AudioEncoder, steps: StepCache, clips: list[Clip], banks: TextBanks, text: TextEmbedder, settings: dict,
+        usable: np.ndarray | None = None,
+    ):  # fmt: skip
+        """`usable`: which clips may be learned from, all where it is not given."""
         self.heads, self.encoder, self.steps, self.banks, self.settings = heads, encoder, steps, banks, settings
         self.label_index = {name: index for index, name in enumerate(banks.label_names)}
         self.labels = torch.zeros(len(clips), len(banks.label_names), dtype=torch.bool)
@@ -41,6 +45,7 @@ class HeadTrainer:
                 self.labels[row, self.label_index[label]] = True
         self.captions = Phrases(text, [clip.captions or [""] for clip in clips])
         able = self.labels.any(dim=1).numpy() & np.array([bool(clip.captions) for clip in clips])
+        able = able if usable is None else able & usable
         frequency = self.labels[torch.from_numpy(able)].sum(dim=0).clamp_min(1).double()
         rarity = (self.labels.double() / frequency.pow(settings["rarity"])).sum(1) / self.labels.sum(1).clamp_min(1)
         weights = np.where(able, rarity.numpy(), 0.0)
@@ -53,7 +58,7 @@ class HeadTrainer:
         """Mean and spread of the tag log-odds over crops of the training clips, drawn as in training."""
         rng = np.random.default_rng(self.settings["seed"])
         rows = rng.choice(len(self.weights), 20000, p=self.weights)
-        logits = self.encoder.logits_of(self.encoder.hidden_of(self.steps.crops(rows, rng)))
+        logits = self.encoder.logits_of(self.encoder.hidden_of(self.steps.crops(rows, rng, silence=self.settings["silence"])))
         self.heads.tag_mean.copy_(logits.mean(0))
         self.heads.tag_scale.copy_(1 / logits.std(0))
 
@@ -81,7 +86,7 @@ class HeadTrainer:
 
     def audio(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         with torch.no_grad():
-            pooled = self.steps.crops(rows, rng)
+            pooled = self.steps.crops(rows, rng, silence=self.settings["silence"])
             hidden = self.encoder.hidden_of(pooled)
             return pooled, hidden, self.encoder.logits_of(hidden)
 

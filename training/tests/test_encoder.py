@@ -11,7 +11,7 @@ from earshot_training.heads import Heads, similarity
 from earshot_training.reference import ReferenceModel
 from earshot_training.streaming import LOOKAHEAD, fold_future
 
-SETTINGS = {"window": {"steps": 6}, "transport": {"clip_regularization": 0.05}, "detection": {}, "center_frames": 3.0}
+SETTINGS = {"window": {"steps": 6}, "transport": {"clip_regularization": 0.05}, "detection": {}, "center_frames": 3.0, "retrieval": None}
 SYMMETRIC = [1, 1, 1, 1, 2, 2, 2, 1, 1, 1, 1, 1, 1, 2, 4, 4]
 
 
@@ -31,7 +31,7 @@ def exported(tmp_path_factory):
     encoder, heads = random_encoder(streaming_plan(LOOKAHEAD, 240)), Heads(joint_size=16, embedding_size=32).eval()
     stub = lambda prompts: np.random.default_rng(0).standard_normal((len(prompts), 384)).astype(np.float32)
     bank = {"reference": np.zeros((2, 32), np.float32), "background": np.zeros((3, 32), np.float32)}
-    export(folder, encoder, heads, bank, SETTINGS, stub)
+    export(folder, encoder, heads, bank, {}, SETTINGS, stub)
     return folder, encoder, heads
 
 

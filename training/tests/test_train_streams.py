@@ -21,7 +21,7 @@ from earshot_training.train_streams import LOSS_NAMES, StreamTrainer, cross_entr
 STREAMS = {"frames": 192, "modes": [0.3, 0.2, 0.5], "short_window": 2, "onset_delay": [20, 60], "mixed": 0.3, "speed": 0.3, "pitch": 0.2,
            "again": 0.3, "room": 0.2, "response": 3.0, "band_limit": 0.4, "low_cut": 0.2, "noise": 0.3, "masked": 0.2}  # fmt: skip
 SETTINGS = {"seed": 1, "steps": 3, "batch": 3, "frozen": 3, "backbone_lr": 1e-3, "lr": 1e-3, "price_lr": 1e-2, "metric_lr": 1e-4, "warmup": 1, "clip": 5.0,
-            "weight_decay": 0.01, "average": 0.9, "text_batch": 8, "scale": 20.0, "rarity": 0.5, "synonym": 0.9, "onset_weight": 0.5, "teacher_streams": 3,
+            "weight_decay": 0.01, "average": 0.9, "text_batch": 8, "scale": 20.0, "rarity": 0.5, "prior": 1.0, "synonym": 0.9, "onset_weight": 0.5, "teacher_streams": 3,
             "regularisation": 0.05, "iterations": 5, "weights": dict.fromkeys(LOSS_NAMES, 1.0), "workers": 0, "bfloat16": False, "log_every": 1,
             "probe_every": 100, "simulation": STREAMS}  # fmt: skip
 

@@ -4,7 +4,8 @@ package import TensorKernels
 ///
 /// Two heads read a sentence embedding e: one names AudioSet tags, q = softmax(MLP(e)), the other gives a joint vector,
 /// k = MLP(e). With y = (tag_weight · q/|q|, joint_weight · k/|k|) the embedding is L y, L the factor of the metric:
-/// Euclidean distance between embeddings is Mahalanobis distance between vectors.
+/// Euclidean distance between embeddings is Mahalanobis distance between vectors. A model may then draw it towards sounds
+/// of similar names (`SoundRetrieval`).
 package struct TextProjection: Sendable {
     /// r, the length of an embedding.
     package let embeddingSize: Int
@@ -14,6 +15,7 @@ package struct TextProjection: Sendable {
     private let factor: Matrix
     private let tagWeight: Float
     private let jointWeight: Float
+    private let retrieval: SoundRetrieval?
 
     /// A linear layer, GELU, a linear layer; weights [in x out].
     private struct Perceptron: Sendable {
@@ -48,7 +50,7 @@ package struct TextProjection: Sendable {
         }
     }
 
-    /// Reads `text.tags.*`, `text.joint.*` and `metric.factor`.
+    /// Reads `text.tags.*`, `text.joint.*`, `metric.factor` and, where the model retrieves, `retrieval.*`.
     ///
     /// - Throws: ``ModelError`` for a missing tensor or another shape.
     package init(_ model: ModelDirectory) throws {
@@ -67,6 +69,7 @@ package struct TextProjection: Sendable {
         embeddingSize = sizes.embeddingSize
         tagWeight = sizes.tagWeight
         jointWeight = sizes.jointWeight
+        retrieval = try SoundRetrieval(model)
     }
 
     /// - Parameter text: [n x 384], sentence embeddings.
@@ -90,6 +93,8 @@ package struct TextProjection: Sendable {
             vectors.values.replaceSubrange(start..<start + q.columnCount, with: q.row(row))
             vectors.values.replaceSubrange(start + q.columnCount..<start + factor.columnCount, with: k.row(row))
         }
-        return matrixMultiply(vectors, factor, transposingB: true)
+        var embeddings = matrixMultiply(vectors, factor, transposingB: true)
+        retrieval?.add(to: &embeddings, joint: k, length: jointWeight)
+        return embeddings
     }
 }

@@ -50,6 +50,8 @@ package struct ModelConfiguration: Codable, Sendable, Equatable {
         package var jointWeight: Float
         /// r, the rows of the metric's factor L.
         package var embeddingSize: Int
+        /// How texts recall sounds; nil where they do not.
+        package var retrieval: RetrievalConfiguration?
 
         /// Elements of an audio or text vector: tags, then joint part.
         package var vectorSize: Int { tagCount + jointSize }
@@ -61,7 +63,16 @@ package struct ModelConfiguration: Codable, Sendable, Equatable {
             case tagWeight = "tag_weight"
             case jointWeight = "joint_weight"
             case embeddingSize = "embedding_size"
+            case retrieval
         }
+    }
+
+    /// A text's attention over training sounds, see `SoundRetrieval`.
+    package struct RetrievalConfiguration: Codable, Sendable, Equatable {
+        /// Of the softmax over cosines of joint vectors; > 0.
+        package var temperature: Float
+        /// Length of what is added to an embedding; at least 0.
+        package var weight: Float
     }
 
     package struct PromptConfiguration: Codable, Sendable, Equatable {
@@ -145,6 +156,18 @@ package struct ModelConfiguration: Codable, Sendable, Equatable {
         for (key, weight) in [("tag_weight", projection.tagWeight), ("joint_weight", projection.jointWeight)]
         where !(weight.isFinite && weight >= 0) {
             throw FieldError("projection.\(key)", "is \(weight), not a number of at least 0")
+        }
+        if let retrieval = projection.retrieval {
+            guard retrieval.temperature.isFinite, retrieval.temperature > 0 else {
+                throw FieldError("projection.retrieval.temperature", "is \(retrieval.temperature), not above 0")
+            }
+            guard retrieval.weight.isFinite, retrieval.weight >= 0 else {
+                throw FieldError(
+                    "projection.retrieval.weight", "is \(retrieval.weight), not a number of at least 0")
+            }
+            guard projection.jointWeight > 0 else {
+                throw FieldError("projection.joint_weight", "is 0, but texts recall sounds by their joint vectors")
+            }
         }
         guard prompts.template.contains("{label}") else {
             throw FieldError("prompts.template", "has no {label} in it")

@@ -10,6 +10,9 @@ struct TextModelFixture {
     static let embeddingSize = 13
     static let tagWeight: Float = 0.8
     static let jointWeight: Float = 0.6
+    static let soundCount = 7
+    static let temperature: Float = 0.3
+    static let retrievalWeight: Float = 0.9
 
     let tensors: [(name: String, shape: [Int], values: [Float])]
 
@@ -25,12 +28,18 @@ struct TextModelFixture {
             tensor("text.joint.1.weight", [Self.hiddenSize, Self.jointSize]),
             tensor("text.joint.1.bias", [Self.jointSize]),
             tensor("metric.factor", [Self.embeddingSize, Self.tagCount + Self.jointSize]),
+            tensor("retrieval.keys", [Self.soundCount, Self.jointSize]),
+            tensor("retrieval.values", [Self.soundCount, Self.embeddingSize]),
         ]
     }
 
     func values(_ name: String) -> [Float] { tensors.first { $0.name == name }?.values ?? [] }
 
-    func write(to folder: String, dropping dropped: String? = nil, textSize: Int = 384) throws -> ModelDirectory {
+    func write(
+        to folder: String, dropping dropped: String? = nil, textSize: Int = 384, retrieves: Bool = false,
+        temperature: Float = temperature
+    ) throws -> ModelDirectory {
+        let retrieval = #", "retrieval": {"temperature": \#(temperature), "weight": \#(Self.retrievalWeight)}"#
         let configuration = """
             {"format": 1, "name": "fixture", "version": "1",
              "front_end": {"sample_rate": 32000, "pre_emphasis": 0.97, "window": "hann", "window_periodic": false,
@@ -44,7 +53,7 @@ struct TextModelFixture {
              "window": {"steps": 8},
              "projection": {"tag_count": \(Self.tagCount), "hidden_size": 16, "joint_size": \(Self.jointSize),
               "tag_weight": \(Self.tagWeight), "joint_weight": \(Self.jointWeight),
-              "embedding_size": \(Self.embeddingSize)},
+              "embedding_size": \(Self.embeddingSize)\(retrieves ? retrieval : "")},
              "transport": {}, "prompts": {"template": "This is a sound of {label}."}, "detection": {},
              "text": {"model": "all-MiniLM-L6-v2", "embedding_size": \(textSize), "maximum_tokens": 256}}
             """

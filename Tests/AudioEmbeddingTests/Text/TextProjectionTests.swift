@@ -6,7 +6,7 @@ import Testing
 
 @Suite struct TextProjectionTests {
     /// The definition in double precision, written without the kernels.
-    private func reference(_ text: [Float], _ fixture: TextModelFixture) -> [Float] {
+    private func reference(_ text: [Float], _ fixture: TextModelFixture, retrieves: Bool) -> [Float] {
         func linear(_ x: [Double], _ name: String) -> [Double] {
             let bias = fixture.values(name + ".bias")
             let weight = fixture.values(name + ".weight")
@@ -28,20 +28,35 @@ import Testing
             unit(exponentials, TextModelFixture.tagWeight)
             + unit(perceptron("text.joint"), TextModelFixture.jointWeight)
         let factor = fixture.values("metric.factor")
-        return (0..<TextModelFixture.embeddingSize).map { row in
-            Float(vector.indices.reduce(0) { $0 + vector[$1] * Double(factor[row * vector.count + $1]) })
+        let embedding = (0..<TextModelFixture.embeddingSize).map { row in
+            vector.indices.reduce(0) { $0 + vector[$1] * Double(factor[row * vector.count + $1]) }
         }
+        guard retrieves else { return embedding.map { Float($0) } }
+
+        let (keys, values) = (fixture.values("retrieval.keys"), fixture.values("retrieval.values"))
+        let joint = unit(perceptron("text.joint"), 1)
+        let weights = (0..<TextModelFixture.soundCount).map { sound in
+            exp(
+                joint.indices.reduce(0) { $0 + joint[$1] * Double(keys[sound * joint.count + $1]) }
+                    / Double(TextModelFixture.temperature))
+        }
+        let recalled = embedding.indices.map { column in
+            weights.indices.reduce(0) { $0 + weights[$1] * Double(values[$1 * embedding.count + column]) }
+        }
+        return zip(embedding, unit(recalled, TextModelFixture.retrievalWeight)).map { Float($0 + $1) }
     }
 
-    @Test func equalsItsDefinition() throws {
+    @Test(arguments: [false, true]) func equalsItsDefinition(retrieves: Bool) throws {
         let fixture = TextModelFixture()
-        let projection = try withTemporaryDirectory { try TextProjection(fixture.write(to: $0)) }
+        let projection = try withTemporaryDirectory {
+            try TextProjection(fixture.write(to: $0, retrieves: retrieves))
+        }
         var generator = SeededGenerator(seed: 1)
         var text = Matrix(rowCount: 5, columnCount: 384, values: generator.floats(5 * 384))
         normalizeRows(&text.values, rows: 5, columns: 384)
         let actual = projection.project(text)
         #expect(projection.embeddingSize == TextModelFixture.embeddingSize)
-        let expected = Matrix(rows: (0..<5).map { reference(text.row($0), fixture) })
+        let expected = Matrix(rows: (0..<5).map { reference(text.row($0), fixture, retrieves: retrieves) })
         let comparison = compare(actual, expected, absolute: 2e-6, relative: 2e-5, name: "text embedding")
         #expect(comparison.holds, "\(comparison)")
         #expect(projection.project(Matrix(rowCount: 0, columnCount: 384)).rowCount == 0)
@@ -84,6 +99,15 @@ import Testing
             let other = try fixture.write(to: folder, textSize: 768)
             #expect { try TextProjection(other) } throws: {
                 "\($0)" == "\(folder)/config.json: text.embedding_size: is 768 instead of 384"
+            }
+            let silent = try fixture.write(to: folder, dropping: "retrieval.values", retrieves: true)
+            #expect { try TextProjection(silent) } throws: {
+                "\($0)" == "\(folder)/model.safetensors: retrieval.values: is missing"
+            }
+            #expect {
+                try fixture.write(to: folder, retrieves: true, temperature: 0)
+            } throws: {
+                "\($0)" == "\(folder)/config.json: projection.retrieval.temperature: is 0.0, not above 0"
             }
         }
     }
