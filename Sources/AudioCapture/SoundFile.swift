@@ -39,7 +39,15 @@ final class SoundFile {
             throw error
         }
         var info = SF_INFO()
-        guard let handle = sf_open_fd(descriptor, Int32(SFM_READ), &info, 0) else {
+        // libsndfile gets a descriptor of its own: told to leave ours open, 1.2 still closes it where it cannot read the
+        // file, and a second close here would hit whatever another thread has opened by then.
+        let lent = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
+        guard lent >= 0 else {
+            let code = errno
+            close(descriptor)
+            throw AudioCaptureError(.input, "\(path): cannot be opened: \(errorText(code))")
+        }
+        guard let handle = sf_open_fd(lent, Int32(SFM_READ), &info, Int32(SF_TRUE)) else {
             let reason = Self.text(sf_strerror(nil))
             close(descriptor)
             throw AudioCaptureError(

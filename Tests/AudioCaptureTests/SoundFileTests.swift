@@ -1,5 +1,7 @@
 import CSndfile
+import Dispatch
 import Foundation
+import Synchronization
 import Testing
 
 @testable import AudioCapture
@@ -57,6 +59,27 @@ import Testing
     }
 
     /// Formats that seek each in their own way; the seam is at the very sample.
+    /// A file that cannot be read closes its own descriptor once, and no other thread's.
+    @Test func unreadableFilesCloseNothingElse() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.file("words.wav")
+        try Data("no sound at all".utf8).write(to: URL(fileURLWithPath: path))
+        let isOver = Atomic(false)
+        let lost = Atomic(0)
+        DispatchQueue.concurrentPerform(iterations: 2) { worker in
+            if worker == 0 {
+                for _ in 0..<5000 { #expect(throws: AudioCaptureError.self) { try SoundFile(path: path) } }
+                isOver.store(true, ordering: .relaxed)
+            }
+            while worker == 1 && !isOver.load(ordering: .relaxed) {
+                let descriptor = open("/dev/null", O_RDONLY | O_CLOEXEC)
+                for _ in 0..<4 { _ = fcntl(descriptor, F_GETFD) }
+                if close(descriptor) != 0 { lost.add(1, ordering: .relaxed) }
+            }
+        }
+        #expect(lost.load(ordering: .relaxed) == 0)
+    }
+
     @Test(arguments: ["wav", "flac", "ogg", "mp3"]) func loopBeginsAgain(kind: String) throws {
         let folder = try TemporaryFolder()
         let path = folder.file("loop.\(kind)")
