@@ -65,7 +65,8 @@ extension JSONValue: Decodable {
             } else if let value = try? scalar.decode(Int64.self) {
                 self = .integer(value)
             } else if let value = try? scalar.decode(Double.self) {
-                self = .number(value)
+                // A fraction too fine for a Double is gone: what is left is written, and read again, as an integer.
+                self = Int64(exactly: value).map { .integer($0) } ?? .number(value)
             } else {
                 self = .string(try scalar.decode(String.self))
             }
