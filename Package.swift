@@ -12,6 +12,9 @@ let settings: [SwiftSetting] =
         .enableUpcomingFeature("ExistentialAny"),
         .enableUpcomingFeature("InternalImportsByDefault"),
         .enableUpcomingFeature("MemberImportVisibility"),
+        // The compiler inlines over the borders of modules, but rebuilds those only that name what has changed: a program
+        // whose dependency's dependency got another stored property went on with the old layout, and broke its heap.
+        .unsafeFlags(["-disable-incremental-imports"]),
     ]
 
 /// A target of this package, with the settings that all of them share.

@@ -99,7 +99,8 @@ class FrameCache:
 
     def into_memory(self) -> None:
         """Reads all frames at once: random access to a mapped file costs a page fault per frame or so."""
-        self.frames = np.fromfile(self.frames.filename, np.float16).reshape(self.frames.shape)
+        if isinstance(self.frames, np.memmap):
+            self.frames = np.fromfile(self.frames.filename, np.float16).reshape(self.frames.shape)
 
     def frame_count(self, clip: int, tail_samples: int = 0) -> int:
         """Frames of the clip when `tail_samples` zeros follow it."""
