@@ -12,9 +12,6 @@ let settings: [SwiftSetting] =
         .enableUpcomingFeature("ExistentialAny"),
         .enableUpcomingFeature("InternalImportsByDefault"),
         .enableUpcomingFeature("MemberImportVisibility"),
-        // The compiler inlines over the borders of modules, but rebuilds those only that name what has changed: a program
-        // whose dependency's dependency got another stored property went on with the old layout, and broke its heap.
-        .unsafeFlags(["-disable-incremental-imports"]),
     ]
 
 /// A target of this package, with the settings that all of them share.
@@ -116,12 +113,14 @@ let package = Package(
                 "AudioCapture", "AudioEmbedding", "AudioFeatures", "DaemonConfiguration", "DetectionPipeline",
                 "EventClient", "EventStore", "Labels", "TensorKernels",
             ]),
+        // With modules that it does not import but whose types are stored in those of DetectionPipeline: else it is not built
+        // again when their layout changes, and breaks its heap.
         executable(
             "earshotd",
             [
-                "DetectionPipeline", "AudioCapture", "Labels", "TensorKernels", "EventMessages", "EventServer",
-                "EventStore", "MQTTPublisher", "MetricsServer", "DaemonConfiguration", "CSystemd", logging,
-                argumentParser,
+                "DetectionPipeline", "AudioCapture", "AudioEmbedding", "AudioFeatures", "DaemonConfiguration",
+                "EventDetection", "EventMessages", "EventServer", "EventStore", "Labels", "MQTTPublisher",
+                "MetricsServer", "OptimalTransport", "TensorKernels", "CSystemd", logging, argumentParser,
             ]),
         executable(
             "earshot",
