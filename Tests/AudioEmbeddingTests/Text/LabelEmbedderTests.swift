@@ -93,7 +93,9 @@ import Testing
             }
             var encoder: TextEncoder? = try TextEncoder(directory: own)
             #expect(try encoder?.embed(["dog"]).rowCount == 1)
-            #expect(try isMapped())
+            // Its last use would end its life.
+            let isMappedInUse = try withExtendedLifetime(encoder) { try isMapped() }
+            #expect(isMappedInUse)
             encoder = nil
             #expect(try !isMapped())
             let embedder = LabelEmbedder(model: model, textEncoderDirectory: own, cacheDirectory: nil)
