@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The laboratory: losses, metrics, regularisation, shuffled captions and text tricks on cached embeddings.
+"""The laboratory: losses, metrics, regularisation, shuffled captions, text tricks and augmentation on cached embeddings.
 
     python lab.py sweep                  # all runs of lab.yaml that have no row in runs/lab/runs.csv yet
     python lab.py sweep --table noise --seeds 1
@@ -47,13 +47,14 @@ def main() -> None:
     if chosen.command == "sweep":
         from earshot_training.data import build_cache, read_esc50, read_manifest
         from earshot_training.lab.dataset import load
-        from earshot_training.lab.sweep import sweep
+        from earshot_training.lab.sweep import needed_views, sweep, table_runs
 
+        kinds, degraded = needed_views(table_runs(configuration, chosen.table))
         if not (chosen.data / "train/manifest.csv").exists():
             raise SystemExit(f"{chosen.data}: no train/manifest.csv there; set EARSHOT_DATA or --data to the data folder")
         build_cache([clip.path for clip in read_manifest(chosen.data / "train")], chosen.frames, "train")
         build_cache(read_esc50(chosen.data / "eval/esc50-fold1")[0], chosen.frames, "esc50-fold1")
-        sweep(load(chosen.data, chosen.frames, chosen.cache), configuration, seeds, chosen.run, chosen.table)
+        sweep(load(chosen.data, chosen.frames, chosen.cache, kinds, degraded), configuration, seeds, chosen.run, chosen.table)
     elif chosen.command == "tables":
         from earshot_training.lab.report import markdown
         from earshot_training.lab.sweep import Results

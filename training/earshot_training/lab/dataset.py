@@ -12,9 +12,9 @@ import torch
 from ..corpus import read_caption_tags, read_label_phrases, read_tag_phrases, tag_names
 from ..data import Clip, FrameCache, read_esc50, read_manifest
 from ..encoder import teacher
-from ..split import split_rows
+from ..split import held_out_sources, split_rows
 from ..text import TextEmbedder, template
-from . import features
+from . import augment, features
 
 SPLIT_SEED, FEATURE_SEED = 1, 1
 """The same for every run: seeds of runs vary what is trained, not what is measured."""
@@ -69,6 +69,10 @@ class LabData:
     held_out_labels: ZeroShotSet
     esc50: dict[str, ZeroShotSet] = field(default_factory=dict)
     esc50_views: np.ndarray = field(default_factory=lambda: np.zeros((0, features.FEATURE_SIZE), np.float32))
+    augmented: dict[str, np.ndarray] = field(default_factory=dict)
+    """Kind of augmentation -> a view of each clip, [clips, 896]."""
+    degraded_views: np.ndarray | None = None
+    """ESC-50 heard badly."""
 
 
 def relevance(owned: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -93,9 +97,9 @@ def round_robin(groups: np.ndarray, count: int, rng: np.random.Generator) -> np.
     return order[np.argsort(rounds[order], kind="stable")][:count]
 
 
-def load(data: Path, frames: Path, cache: Path, corpus_size: int = 20000) -> LabData:
+def load(data: Path, frames: Path, cache: Path, kinds: list[str], degraded: bool, corpus_size: int = 20000) -> LabData:
     """Everything, from caches where they are filled. `frames` is the folder of the log-mel caches `train` and
-    `esc50-fold1`, `cache` that of features and sentence embeddings."""
+    `esc50-fold1`, `cache` that of features and sentence embeddings. Of augmented views there are the `kinds` asked for."""
     clips, rng = read_manifest(data / "train"), np.random.default_rng(FEATURE_SEED)
     network = teacher(str(data / "teacher/mn04_as_mAP_432.safetensors"))
     training, evaluated = (np.array(rows) for rows in split_rows(clips, SPLIT_SEED))
@@ -105,10 +109,18 @@ def load(data: Path, frames: Path, cache: Path, corpus_size: int = 20000) -> Lab
     if [path.name for path in frame_cache.paths] != [clip.path.name for clip in clips]:
         raise SystemExit(f"{frames}: the frames there are not those of {data}/train/manifest.csv")
     views = features.embed_clips(network, frame_cache, cache / "lab-train.npy", crops=1, seed=FEATURE_SEED)
-    esc50 = features.embed_clips(network, FrameCache(frames, "esc50-fold1"), cache / "lab-esc50.npy", crops=0, seed=FEATURE_SEED)
+    fold = FrameCache(frames, "esc50-fold1")
+    esc50 = features.embed_clips(network, fold, cache / "lab-esc50.npy", crops=0, seed=FEATURE_SEED)
     events = np.array([row for row in training if clips[row].kind == "event"])
     pairs = features.swap_groups(events, [set(clip.labels) for clip in clips], 1000, rng)
     mixtures = features.embed_mixtures(network, frame_cache, pairs, cache / "lab-mixtures.npz", FEATURE_SEED)
+    under_training, under_measured = augment.background_halves(clips, held_out_sources(clips, SPLIT_SEED))
+    augmented, badly = {}, None
+    for kind in kinds:
+        path = cache / f"lab-augmented-{kind}.npy"
+        augmented[kind] = augment.embed_augmented(network, frame_cache, clips, training, kind, under_training, path, FEATURE_SEED)
+    if degraded:
+        badly = augment.embed_degraded(network, fold, frame_cache, clips, under_measured, cache / "lab-esc50-degraded.npy", FEATURE_SEED)
 
     with torch.no_grad():
         hidden = torch.from_numpy(views[:, 0, features.EMBEDDING_SIZE :].astype(np.float32))
@@ -123,7 +135,8 @@ def load(data: Path, frames: Path, cache: Path, corpus_size: int = 20000) -> Lab
     return LabData(
         views=standardised(views), training=training, mixtures=standardised(mixtures.features), mixture_rows=mixtures.rows,
         tag_targets=(probability / probability.sum(1, keepdims=True)).astype(np.float32),
-        bank=standardised(views[training[bank], -1]), esc50_views=standardised(esc50[:, 0]), **made,
+        bank=standardised(views[training[bank], -1]), esc50_views=standardised(esc50[:, 0]),
+        augmented={kind: standardised(value) for kind, value in augmented.items()}, degraded_views=None if badly is None else standardised(badly), **made,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from torch import nn
 from ..encoder import TAG_COUNT
 from ..losses import Objective, diagonal_plan, shared_plan, unit
 from ..transport import sinkhorn
+from .augment import kinds_of
 from .dataset import LabData, ZeroShotSet
 from .features import FEATURE_SIZE
 from .retrieval import bank_potentials, modality_gap, retrieval
@@ -56,6 +57,7 @@ class Batches:
         self.weights = weights
         self.audio, self.texts = torch.from_numpy(data.views), torch.from_numpy(data.texts.vectors)
         self.mixed = torch.from_numpy(data.mixtures)
+        self.augmented = [torch.from_numpy(data.augmented[kind]) for kind in kinds_of(settings)]
 
     def text_of(self, row: int) -> int:
         """A text for the clip: one of its captions, or, as often as the settings say, something in its place."""
@@ -79,7 +81,7 @@ class Batches:
         keys = np.log(rng.random(len(self.weights))) / self.weights
         rows = data.training[np.argpartition(-keys, settings["batch"] - mixed)[: settings["batch"] - mixed]]
         view = np.where(rng.random(len(rows)) < settings["crops"], 1, 0)
-        features, targets = self.audio[rows, view], torch.from_numpy(data.tag_targets[rows])
+        features, targets = self.with_augmented(self.audio[rows, view], rows), torch.from_numpy(data.tag_targets[rows])
         texts = np.array([self.text_of(row) for row in rows])
         groups = {"pair": np.arange(len(rows)), "caption": texts, "label": np.array([data.labels[row][0] for row in self.captions_of[rows]])}[settings["positives"]]
         if mixed:
@@ -95,6 +97,14 @@ class Batches:
             vectors = unit(vectors + settings["text"]["noise"] * torch.from_numpy(rng.standard_normal(vectors.shape).astype(np.float32)) / vectors.shape[1] ** 0.5)
         ideal = diagonal_plan(len(texts)) if settings["positives"] == "pair" else shared_plan(torch.from_numpy(groups))
         return features, vectors, ideal, targets
+
+    def with_augmented(self, features: torch.Tensor, rows: np.ndarray) -> torch.Tensor:
+        """The features of clips, those of a share of them exchanged for augmented views, each of a kind at random."""
+        if self.augmented:
+            changed = self.rng.choice(len(rows), round(self.settings["augmented"]["share"] * len(rows)), replace=False)
+            for place, kind in zip(changed, self.rng.integers(0, len(self.augmented), len(changed))):
+                features[place] = self.augmented[kind][rows[place]]
+        return features
 
     def mixtures(self, count: int) -> np.ndarray:
         """Mixtures at random, or in whole swap groups: pairs that differ in one half are the hard negatives of each other."""
@@ -214,6 +224,9 @@ class Run:
             for mode, relaxation in (("bank", None), ("relaxed bank", 4 * self.regularisation)):
                 put(f"{name}, {mode}", scores + bank_potentials(over_bank, self.regularisation, relaxation), relevant)
             put(f"{name}, balanced", sinkhorn(-scores.double(), self.regularisation, iterations=300, tolerance=1e-4), relevant)
+        if self.settings["degraded"]:
+            names = data.esc50["names"]
+            put("esc50 degraded", self.similarity(*self.vectors(names, data.degraded_views)), torch.from_numpy(names.relevant))
         return result
 
 

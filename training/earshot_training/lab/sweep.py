@@ -11,8 +11,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from .augment import kinds_of
 from .dataset import LabData
 from .experiment import Run, run
+
+OPTIONAL = "esc50 degraded: "
+"""Figures of some runs only begin so; the others leave these columns empty."""
 
 
 def merged(base: dict, changes: dict, path: str = "") -> dict:
@@ -26,8 +30,11 @@ def merged(base: dict, changes: dict, path: str = "") -> dict:
 
 
 def digest(settings: dict) -> str:
-    """Name of a run: the same for the same settings, whichever table asks for it."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+    """Name of a run: the same for the same settings, whichever table asks for it. Settings that came when runs had been
+    logged without them are left out where they change nothing, so that those keep their names."""
+    idle = {key for key, used in (("augmented", settings.get("augmented", {}).get("share")), ("degraded", settings.get("degraded"))) if not used}
+    named = {key: value for key, value in settings.items() if key not in idle}
+    return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def table_runs(configuration: dict, only: list[str] | None = None) -> dict[str, dict[str, dict]]:
@@ -36,11 +43,19 @@ def table_runs(configuration: dict, only: list[str] | None = None) -> dict[str, 
     unknown = set(only or []) - set(tables)
     if unknown:
         raise SystemExit(f"lab settings: there is no table {', '.join(sorted(unknown))}; there are {', '.join(tables)}")
-    return {
+    found = {
         table: {
             name: merged(merged(configuration["base"], content.get("base")), changes) for name, changes in content["runs"].items()
         } for table, content in tables.items() if not only or table in only
     }  # fmt: skip
+    needed_views(found)
+    return found
+
+
+def needed_views(runs: dict[str, dict[str, dict]]) -> tuple[list[str], bool]:
+    """The kinds of augmented views that some run draws from, and whether one is measured on ESC-50 heard badly."""
+    every = [settings for table in runs.values() for settings in table.values()]
+    return sorted({kind for settings in every for kind in kinds_of(settings)}), any(settings["degraded"] for settings in every)
 
 
 class Results:
@@ -66,14 +81,29 @@ class Results:
         identity = {"run": digest(settings), "seed": seed, "name": name, "settings": json.dumps(settings, sort_keys=True)}
         row = identity | {key: round(value, 4) for key, value in figures.items()}
         header = self.header()
-        if header and set(row) != set(header):
+        always = lambda columns: {column for column in columns if not column.startswith(OPTIONAL)}
+        if header and always(row) != always(header):
             raise SystemExit(f"{self.path}: its columns are not those measured now; use another --run folder")
+        if header and (added := [column for column in row if column not in header]):
+            header += added
+            self.widen(header)
         with open(self.path, "a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, header or list(row))
             if not header:
                 writer.writeheader()
             writer.writerow(row)
         self.rows[digest(settings), seed] = figures
+
+    def widen(self, header: list[str]) -> None:
+        """Gives the file more columns, empty in the rows so far."""
+        with open(self.path, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        wider = self.path.with_suffix(".new")
+        with open(wider, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, header)
+            writer.writeheader()
+            writer.writerows(rows)
+        wider.replace(self.path)
 
     def of(self, settings: dict, seeds: list[int]) -> list[dict[str, float]]:
         """Figures of the finished seeds of a run."""
