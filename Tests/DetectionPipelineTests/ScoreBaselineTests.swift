@@ -2,9 +2,10 @@ import DetectionPipeline
 import Testing
 
 @Suite struct ScoreBaselineTests {
-    private func baseline(seconds: Float = 5, elevated: Float = 20) -> ScoreBaseline {
+    private func baseline(seconds: Float = 5, elevated: Float = 20, start: Float = 0) -> ScoreBaseline {
         ScoreBaseline(
-            .init(seconds: seconds, elevatedSeconds: elevated, elevation: 1.5), labelCount: 2, stepSeconds: 0.16)
+            .init(seconds: seconds, elevatedSeconds: elevated, elevation: 1.5, start: start), labelCount: 2,
+            stepSeconds: 0.16)
     }
 
     @Test func whatIsAlwaysThereIsTakenOff() {
@@ -32,6 +33,23 @@ import Testing
         }
         #expect(slow.subtracted(from: 5, label: 0) > 3.8, "after 5 s")
         #expect(fast.subtracted(from: 5, label: 0) < 2)
+    }
+
+    /// A place that has not been heard yet: what is a little like a label is no news, what is much like it is.
+    @Test func aPlaceIsLearnedFirst() {
+        var baseline = baseline(start: 2.5)
+        #expect(baseline.subtracted(from: 3, label: 0) == 0.5)
+        #expect(baseline.subtracted(from: 8, label: 1) == 5.5)
+        var heard = self.baseline(start: 2.5)
+        for _ in 0..<125 { _ = heard.subtracted(from: 0, label: 0) }
+        #expect(heard.subtracted(from: 3, label: 0) > 2.9, "after 20 s")
+        baseline.keep(heard, indices: [0, nil])
+        #expect(baseline.subtracted(from: 3, label: 0) > 2.8, "a label that was there goes on")
+        var new = self.baseline(start: 2.5)
+        new.keep(heard, indices: [nil, 0])
+        #expect(new.subtracted(from: 3, label: 0) == 0.5, "a new one begins")
+        new.reset()
+        #expect(new.subtracted(from: 3, label: 1) == 0.5, "and all after a break")
     }
 
     @Test func wildScoresLeaveNoTrace() {

@@ -32,7 +32,7 @@ import Testing
         let step = Float(model.stepLength) / Float(model.sampleRate)
         var result = scores
         for label in 0..<scores.columnCount {
-            var mean: Float = 0
+            var mean = baseline.start
             for row in 0..<scores.rowCount {
                 let score = scores[row, label]
                 result[row, label] = mean > 0 ? score - mean : score

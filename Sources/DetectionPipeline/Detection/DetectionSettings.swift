@@ -53,6 +53,9 @@ package struct DetectionSettings: Sendable, Equatable {
             seconds: Float(try detection("baseline_seconds", 0.1...1e9)),
             elevatedSeconds: Float(try detection("elevated_baseline_seconds", 0.1...1e9)),
             elevation: Float(try detection("baseline_elevation", 0...1e9)))
+        if model.configuration.detection["baseline_start"] != nil {
+            baseline.start = Float(try detection("baseline_start", 0...1e9))
+        }
         onThreshold = Float(try detection("on_threshold", 0...1))
         offThreshold = Float(try detection("off_threshold", 0...Double(onThreshold)))
         medianFilterLength = try detection("median_filter_length", 0...10)

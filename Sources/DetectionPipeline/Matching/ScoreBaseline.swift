@@ -2,20 +2,24 @@
 ///
 /// A place has sounds of its own (a fan, a road) that are a little like some labels all the time. What is always there
 /// is no news; the mean follows it within `seconds`, and more slowly while a score stands out, so that a lasting sound
-/// is not soon taken for the place. Scores that are usually below the background's mean stay as they are.
+/// is not soon taken for the place. Scores that are usually below the background's mean stay as they are. The mean
+/// begins at `start`: before a place has been heard, only what stands out very much is news.
 package struct ScoreBaseline: Sendable {
     package struct Configuration: Sendable, Equatable {
-        /// Time constant of the running mean, in seconds; infinite for none.
+        /// Time constant of the running mean, in seconds; infinite where it stays at its `start`.
         package var seconds: Float
         /// The same while a score stands out.
         package var elevatedSeconds: Float
         /// A score stands out that is so far above its mean, in the scores' unit.
         package var elevation: Float
+        /// What a mean is before it has heard anything, in the scores' unit.
+        package var start: Float
 
-        package init(seconds: Float, elevatedSeconds: Float, elevation: Float) {
+        package init(seconds: Float, elevatedSeconds: Float, elevation: Float, start: Float = 0) {
             self.seconds = seconds
             self.elevatedSeconds = elevatedSeconds
             self.elevation = elevation
+            self.start = start
         }
     }
 
@@ -23,14 +27,16 @@ package struct ScoreBaseline: Sendable {
     private let rate: Float
     private let elevatedRate: Float
     private let elevation: Float
+    private let start: Float
 
     /// - Parameter stepSeconds: Time between scores, in seconds.
     package init(_ configuration: Configuration, labelCount: Int, stepSeconds: Float) {
         precondition(configuration.seconds > 0 && configuration.elevatedSeconds > 0, "a time constant is not positive")
-        means = [Float](repeating: 0, count: labelCount)
+        means = [Float](repeating: configuration.start, count: labelCount)
         rate = min(stepSeconds / configuration.seconds, 1)
         elevatedRate = min(stepSeconds / configuration.elevatedSeconds, 1)
         elevation = configuration.elevation
+        start = configuration.start
     }
 
     /// The score above what is usual; the mean then learns of it. A score that is not finite is given back as it is.
@@ -51,6 +57,6 @@ package struct ScoreBaseline: Sendable {
     }
 
     package mutating func reset() {
-        for label in means.indices { means[label] = 0 }
+        for label in means.indices { means[label] = start }
     }
 }

@@ -7,8 +7,9 @@ struct Detect: ParsableCommand {
         abstract: "Lists the events of recordings, as fast as they can be read.",
         discussion: """
             Prints a line per event, in the order of their ends: source, label, onset and offset in seconds, score in \
-            0...1. A file that cannot be read in full is reported on standard error; the events up to there are listed, \
-            and the exit status is 2.
+            0...1. The daemon first learns what is usual in a place; here a recording is heard as attentively at its \
+            beginning as later on. A file that cannot be read in full is reported on standard error; the events up to \
+            there are listed, and the exit status is 2.
             """)
 
     @OptionGroup var model: ModelOptions
@@ -50,6 +51,11 @@ struct Detect: ParsableCommand {
                     source: try SourceSpecification(source), modelSampleRate: model.sampleRate,
                     pacing: realtime ? .realtime : .fullSpeed, standardInputRate: rate)
                 if let channel { input.channel = .index(channel) }
+                var settings = settings
+                switch input.source {
+                case .alsa: break
+                case .file, .standardInput: settings.baseline.start = 0
+                }
                 try detect(source, try AudioInput(input), model: model, labels: compiled, settings: settings)
             } catch {
                 guard isInputProblem(error) else { throw error }

@@ -97,6 +97,10 @@ struct TuningOptions: ParsableArguments {
     @Option(help: .hidden) var labelRelaxation: Float?
     @Option(help: .hidden) var matchedShare: Float?
     @Option(help: .hidden) var bankShare: Float?
+    @Option(help: .hidden) var baselineSeconds: Float?
+    @Option(help: .hidden) var elevatedBaselineSeconds: Float?
+    @Option(help: .hidden) var baselineElevation: Float?
+    @Option(help: .hidden) var baselineStart: Float?
 
     func applied(to settings: DetectionSettings) -> DetectionSettings {
         var settings = settings
@@ -112,6 +116,10 @@ struct TuningOptions: ParsableArguments {
         if let labelRelaxation { settings.transport.labelRelaxation = labelRelaxation }
         if let matchedShare { settings.transport.matchedShare = matchedShare }
         if let bankShare { settings.transport.bankShare = bankShare }
+        if let baselineSeconds { settings.baseline.seconds = baselineSeconds }
+        if let elevatedBaselineSeconds { settings.baseline.elevatedSeconds = elevatedBaselineSeconds }
+        if let baselineElevation { settings.baseline.elevation = baselineElevation }
+        if let baselineStart { settings.baseline.start = baselineStart }
         return settings
     }
 }
