@@ -15,8 +15,6 @@ import Testing
         #expect(abs(last) < 1e-3)
         #expect(baseline.subtracted(from: 4, label: 0) > 2.9, "what is new stands out as before")
         #expect(baseline.subtracted(from: 4, label: 1) == 4, "labels do not know of each other")
-        baseline.reset()
-        #expect(baseline.subtracted(from: 1, label: 0) == 1)
     }
 
     @Test func scoresBelowTheBackgroundStay() {
@@ -48,8 +46,6 @@ import Testing
         var new = self.baseline(start: 2.5)
         new.keep(heard, indices: [nil, 0])
         #expect(new.subtracted(from: 3, label: 0) == 0.5, "a new one begins")
-        new.reset()
-        #expect(new.subtracted(from: 3, label: 1) == 0.5, "and all after a break")
     }
 
     @Test func wildScoresLeaveNoTrace() {

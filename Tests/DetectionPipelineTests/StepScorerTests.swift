@@ -1,6 +1,7 @@
 import AudioEmbedding
 import AudioFeatures
 import DetectionPipeline
+import Glibc
 import TensorKernels
 import TestSupport
 import Testing
@@ -81,6 +82,34 @@ import Testing
         let silent = zip(scores.starts, scores.isSilent).filter(\.1).map { Double($0.0) / 32_000 }
         #expect(silent.contains { $0 > 1 && $0 < 2 } && silent.contains { $0 > 8 }, "\(silent)")
         #expect(!silent.contains { $0 > 4 && $0 < 5.8 }, "\(silent)")
+    }
+
+    /// Some milliseconds that a device lost do not make the place a new one.
+    @Test func lostAudioLeavesWhatIsUsual() throws {
+        let model = try Fixture.model()
+        var settings = try DetectionSettings(model)
+        settings.baseline = .init(seconds: 5, elevatedSeconds: 5, elevation: 1e9, start: 0)
+        var scorer = try StepScorer(model, labels: Fixture.labels(), settings: settings)
+        // The highest score of each label while `seconds` of a hum are heard.
+        func peaks(seconds: Int) -> [Float] {
+            var peaks = [Float](repeating: -.infinity, count: scorer.labels.count)
+            let hum = (0..<seconds * 32_000).map { Float(sin(Double($0) * 0.1)) * 0.3 }
+            forEachChunk(of: hum, 1280) { samples in
+                scorer.process(samples) { step in
+                    for (label, score) in step.standardisedScores.enumerated() {
+                        peaks[label] = max(peaks[label], score)
+                    }
+                }
+            }
+            return peaks
+        }
+        let new = peaks(seconds: 4)
+        let label = try #require(new.indices.max { new[$0] < new[$1] })
+        #expect(new[label] > 0.5)
+        _ = peaks(seconds: 30)
+        scorer.restart(at: 40 * 32_000)
+        let again = peaks(seconds: 4)
+        #expect(again[label] < new[label] / 2, "\(new[label]) at first, \(again[label]) after the gap")
     }
 
     @Test(arguments: [Float.nan, .infinity, -.infinity, .greatestFiniteMagnitude, 1e20])

@@ -77,10 +77,9 @@ package struct LabelMatcher {
         baseline.keep(other.baseline, indices: labels.indices(in: other.labels))
     }
 
-    /// Forgets the recent windows (after lost audio, say); the label set stays.
+    /// Forgets the recent windows (after lost audio, say); the label set stays, and what is usual in the stream.
     package mutating func reset() {
         transport.reset()
-        baseline.reset()
         nothingShare = 1
     }
 }

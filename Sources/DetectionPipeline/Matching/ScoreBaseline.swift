@@ -27,7 +27,6 @@ package struct ScoreBaseline: Sendable {
     private let rate: Float
     private let elevatedRate: Float
     private let elevation: Float
-    private let start: Float
 
     /// - Parameter stepSeconds: Time between scores, in seconds.
     package init(_ configuration: Configuration, labelCount: Int, stepSeconds: Float) {
@@ -36,7 +35,6 @@ package struct ScoreBaseline: Sendable {
         rate = min(stepSeconds / configuration.seconds, 1)
         elevatedRate = min(stepSeconds / configuration.elevatedSeconds, 1)
         elevation = configuration.elevation
-        start = configuration.start
     }
 
     /// The score above what is usual; the mean then learns of it. A score that is not finite is given back as it is.
@@ -54,9 +52,5 @@ package struct ScoreBaseline: Sendable {
         for (label, index) in indices.enumerated() {
             if let index { means[label] = other.means[index] }
         }
-    }
-
-    package mutating func reset() {
-        for label in means.indices { means[label] = start }
     }
 }
