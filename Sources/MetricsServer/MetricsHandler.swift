@@ -33,6 +33,12 @@ final class MetricsHandler: ChannelInboundHandler {
         }
     }
 
+    /// A client that sends no more and has asked nothing gets nothing; one that has still waits for its answer.
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if event as? ChannelEvent == .inputClosed, !isAnswered { context.close(promise: nil) }
+        context.fireUserInboundEventTriggered(event)
+    }
+
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // What is no HTTP was answered by the pipeline's own handler.
         context.close(promise: nil)

@@ -56,6 +56,11 @@ final class HTTPClient {
         guard count == text.utf8.count else { throw Failure(description: "send: \(errno)") }
     }
 
+    /// Sends no more; still reads.
+    func endOutput() throws {
+        guard shutdown(descriptor, CInt(SHUT_WR)) == 0 else { throw Failure(description: "shutdown: \(errno)") }
+    }
+
     /// Waits until something can be read. On a thread of its own: the server works in the cooperative pool, whose threads
     /// must not all be held by waiting tests.
     private func waitForInput() async {
@@ -94,8 +99,10 @@ final class HTTPClient {
         guard bytes.isEmpty else { throw Failure(description: String(decoding: bytes, as: UTF8.self)) }
     }
 
-    func exchange(_ request: String) async throws -> Reply {
+    /// - Parameter closing: whether the connection's own half is closed right after the request.
+    func exchange(_ request: String, closing: Bool = false) async throws -> Reply {
         try send(request)
+        if closing { try endOutput() }
         let text = String(decoding: try await receiveAll(), as: UTF8.self)
         guard let end = text.range(of: "\r\n\r\n") else { throw Failure(description: "no reply: \(text)") }
         let lines = text[..<end.lowerBound].components(separatedBy: "\r\n")

@@ -11,11 +11,13 @@ import Testing
     /// Runs a server on a port of its own and stops it at the end.
     private func withServer(
         _ configure: (inout MetricsServer.Configuration) -> Void = { _ in }, helpLength: Int = 10,
+        delay: Duration = .zero,
         _ body: (MetricsServer, HTTPClient.Address) async throws -> Void
     ) async throws {
         var configuration = MetricsServer.Configuration(address: .tcp(host: "127.0.0.1", port: 0))
         configure(&configuration)
         let server = MetricsServer(configuration, logger: Self.logger) {
+            try? await Task.sleep(for: delay)
             var family = MetricFamily("up", .gauge, String(repeating: "x", count: helpLength))
             family.add(1)
             return [family]
@@ -44,6 +46,17 @@ import Testing
             }
             let head = try await HTTPClient(address).exchange("HEAD /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
             #expect(head.status == 200 && head.body.isEmpty)
+        }
+    }
+
+    /// As `printf … | nc -N` does it. The answer takes longer than the news that the client sends no more.
+    @Test func clientsMayCloseTheirHalfFirst() async throws {
+        try await withServer(delay: .milliseconds(100)) { _, address in
+            let reply = try await HTTPClient(address).exchange("GET /metrics HTTP/1.0\r\n\r\n", closing: true)
+            #expect(reply.status == 200)
+            let silent = try HTTPClient(address)
+            try silent.endOutput()
+            try await silent.expectEnd()
         }
     }
 
