@@ -54,6 +54,7 @@ struct Detect: ParsableCommand {
                 var settings = settings
                 switch input.source {
                 case .alsa: break
+                // A recording may begin with the very sound that is looked for.
                 case .file, .standardInput: settings.baseline.start = 0
                 }
                 try detect(source, try AudioInput(input), model: model, labels: compiled, settings: settings)
