@@ -21,6 +21,8 @@ from earshot_training.lab.sweep import Results, digest, merged, needed_views, sw
 from earshot_training.streams import power_of
 from earshot_training.transport import sinkhorn
 
+from test_streams import Cache
+
 CONFIGURATION = yaml.safe_load(open(__file__.replace("tests/test_lab.py", "lab.yaml"), encoding="utf-8"))
 
 
@@ -130,7 +132,7 @@ def test_views_that_no_run_draws_from_are_not_needed():
     assert needed("augmentation") == (sorted(KINDS), True)
 
 
-class Frames:
+class Frames(Cache):
     """Clip 0: noise from band 20 up, 300 frames; clip 1: very short; clip 2: background in band 5."""
 
     def __init__(self):
@@ -139,15 +141,6 @@ class Frames:
         self.clips[0][:, 20:] = rng.uniform(0, 1, (300, 108))
         self.clips[1][:, 20:] = 1.0
         self.clips[2][:, 5] = 1.0
-
-    def into_memory(self):
-        pass
-
-    def frame_count(self, clip):
-        return len(self.clips[clip])
-
-    def clip(self, clip):
-        return self.clips[clip]
 
 
 CLIPS = [Clip(Path("a"), "s", "event", ["beep"]), Clip(Path("b"), "s", "event", ["click"]), Clip(Path("c"), "t", "background")]
