@@ -126,8 +126,8 @@ final class Daemon: Sendable {
                 return await daemon.metricFamilies
             }
         }
-        // What is wrong with a source is to be known before the socket is there.
-        _ = try plans(settings.withLock { $0 })
+        // Before the socket is there: what is wrong with a source ends the start, and the first client may ask for them.
+        sources.prepare(try plans(settings.withLock { $0 }))
         logger.info(
             """
             earshotd \(earshotVersion), model \(model.configuration.name), \
@@ -145,11 +145,11 @@ final class Daemon: Sendable {
         defer { shared.daemon.withLock { $0 = nil } }
         try await publisher.start()
         do {
-            let current = settings.withLock { $0 }
-            warn(current)
+            warn(settings.withLock { $0 })
+            // Before the control socket, which may ask for other sources.
+            try sources.start()
             try await control?.start()
             try await metrics?.start()
-            try sources.apply(try plans(current))
         } catch {
             await offPool { [sources] in sources.stop() }
             await control?.stop()

@@ -43,6 +43,19 @@ final class SourceSet: Sendable {
     /// In the order of the configuration.
     var all: [SourceListener] { listeners.withLock { $0 } }
 
+    /// Makes the first sources; clients can ask for them at once, they are heard from ``start()`` on.
+    func prepare(_ plans: [Plan]) {
+        precondition(all.isEmpty, "the first sources are there already")
+        listeners.withLock { $0 = plans.map(makeListener) }
+    }
+
+    /// Starts what ``prepare(_:)`` has made.
+    ///
+    /// - Throws: `AudioCaptureError` where a thread cannot be started.
+    func start() throws {
+        for listener in all { try listener.start() }
+    }
+
     /// Starts, stops and changes sources until they are as planned. A source whose configuration stays keeps its threads
     /// and loses no audio. Blocks while threads end.
     ///

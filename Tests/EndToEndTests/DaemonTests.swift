@@ -135,4 +135,27 @@ import Testing
         }
         try await daemon.stop()
     }
+
+    /// A supervisor may ask as soon as there is a socket. Many sources and starts, for the time between is short.
+    @Test func theFirstClientSeesAllSources() async throws {
+        let place = try Workplace()
+        let names = (0..<32).map { "room\($0)" }
+        let configuration = try place.folder.write(
+            "earshot.yaml",
+            "labels: [dog]\nsources:\n"
+                + names.map { "  - {name: \($0), device: \"alsa:no_such_device\"}\n" }.joined())
+        let socket = place.folder.file("e.sock")
+        for _ in 0..<5 {
+            let program = try Program(
+                "earshotd", place.options + ["--socket", socket, "--config", configuration])
+            var client = try? Subscriber(socket)
+            let start = ContinuousClock.now
+            while client == nil, ContinuousClock.now - start < .seconds(30) { client = try? Subscriber(socket) }
+            let status = try await #require(client).result("status")
+            let sources = try #require(status["sources"] as? [[String: Any]])
+            #expect(sources.compactMap { $0["name"] as? String } == names)
+            program.send(SIGTERM)
+            #expect(try await program.exit() == .status(0), "\(program.errors.all)")
+        }
+    }
 }
