@@ -57,8 +57,9 @@ def main() -> None:
         encoder, heads = run.from_directory(arguments.start)
     encoder, heads = run.tuned_on_streams(encoder, heads)
     heads = run.tuned_on_clips(encoder, heads)
-    run.write(encoder, heads, arguments.output)
-    run.report(encoder, heads, arguments.output, "training/train.sh")
+    second = run.second_pass(heads)
+    run.write(encoder, heads, second, arguments.output)
+    run.report(encoder, heads, second[0], arguments.output, "training/train.sh")
 
 
 if __name__ == "__main__":

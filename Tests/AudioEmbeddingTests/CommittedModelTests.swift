@@ -76,6 +76,22 @@ struct CommittedModelTests {
         }
     }
 
+    /// Its symmetric kernels reach further ahead, and its tensors have names of their own.
+    @Test func secondPassEqualsPyTorch() throws {
+        let configuration = try #require(model.configuration.secondPass).encoder
+        #expect(configuration.lookaheadSamples == configuration.lookaheadFrames * 320)
+        #expect(configuration.lookaheadFrames > model.configuration.encoder.lookaheadFrames)
+        let encoder = try AudioEncoder(model, configuration: configuration)
+        let samples = try golden.floats("samples", shape: golden.shape(of: "samples"))
+        let clip = Array(samples.dropLast(model.configuration.encoder.lookaheadSamples))
+        let frames = encoder.paddedFrames(of: clip, frontEnd: try LogMel(model.configuration.frontEnd))
+        let expected = try golden.matrix("second_pass.steps", columnCount: 384)
+        let steps = encoder.encode(frames)
+        #expect(steps.rowCount == expected.rowCount)
+        let comparison = relative(steps.values, expected.values, name: "second pass")
+        #expect(comparison.holds, "\(comparison)")
+    }
+
     /// The whole path from samples, as a clip is embedded.
     @Test func samplesToEmbedding() throws {
         let samples = try golden.floats("samples", shape: golden.shape(of: "samples"))

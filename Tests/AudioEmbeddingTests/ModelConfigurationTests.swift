@@ -21,6 +21,7 @@ import Testing
         #expect(configuration.encoder.layers[1].squeezeChannels == nil)
         #expect(configuration.encoder.lookaheadFrames == 1 + 2 * 1 + 4 * 2)
         #expect(configuration.transport["price"] == 0.5)
+        #expect(configuration.secondPass == nil)
         #expect(configuration.projection.vectorSize == 13)
     }
 
@@ -75,6 +76,37 @@ import Testing
         #expect(error.path.hasSuffix("/config.json"))
         #expect(error.description.contains("/config.json: " + expected), "\(error)")
         #expect(!error.description.contains("\n"))
+    }
+
+    /// With a second encoder of one layer.
+    private func secondPass(share: String = #""share": 0.5,"#, size: Int = 32, lookahead: Int = 1) -> String {
+        TinyModel.configuration.replacingFirst(
+            #""window": {"#,
+            with: #"""
+                "second_pass": {\#(share) "encoder": {
+                  "step_frames": 1, "embedding_size": \#(size), "center_frames": 0, "lookahead_samples": 320, "layers": [
+                  {"name": "second_pass.features.0", "kind": "convolution", "input_channels": 1,
+                   "output_channels": \#(size), "kernel": 3, "time_stride": 1, "frequency_stride": 2,
+                   "time_dilation": 1, "lookahead": \#(lookahead), "activation": "hardswish"}]}},
+                "window": {
+                """#)
+    }
+
+    @Test func readsASecondPass() throws {
+        let second = try #require(try read(secondPass()).secondPass)
+        #expect(second.share == 0.5 && second.encoder.layers.map(\.name) == ["second_pass.features.0"])
+    }
+
+    @Test func errorsNameTheSecondPass() throws {
+        for (text, expected) in [
+            (secondPass(share: #""share": 1.5,"#), "second_pass.share: is 1.5, not 0 to 1"),
+            (secondPass(share: ""), "second_pass.share: is missing"),
+            (secondPass(size: 16), "second_pass.encoder.embedding_size: is 16 instead of the first encoder's 32"),
+            (secondPass(lookahead: 9), "second_pass.encoder.layers[0].lookahead: is 9, not 0 to 2 columns"),
+        ] {
+            let error = try #require(throws: ModelError.self) { try read(text) }
+            #expect(error.description.contains("/config.json: " + expected), "\(error)")
+        }
     }
 
     @Test(arguments: ["", "{", "[]", "null", "\u{0}\u{1}", String(repeating: "[", count: 100_000)])

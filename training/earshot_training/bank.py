@@ -2,7 +2,7 @@
 
 `reference`: windows of training clips spread over the tags that they sound like; the streaming matcher solves its
 transport over them beside the live windows. `background`: windows of room tone, hum and plain ambience; a label's
-mean and spread of similarity come from it.
+median and spread of similarity come from it.
 """
 
 from __future__ import annotations

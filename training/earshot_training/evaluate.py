@@ -49,15 +49,21 @@ def confusions(scores: torch.Tensor, truth: torch.Tensor, labels: list[str], mos
 @torch.no_grad()
 def evaluate_directory(model_folder: Path, data: Path, cache: Path, wordings: dict[str, dict[str, str]]) -> dict:
     """ESC-50 fold 1 with an exported (float16) model, one prompt per label; `wordings` names sets of prompts by label.
-    Each clip is heard "once", and "in context": as part of a recording that went on like it before."""
+    Each clip is heard "once" by the stream's encoder, by it "in context": as one turn of a recording that repeats it, and
+    so by "both" encoders, as `earshot classify` and `earshot evaluate tagging` do."""
     model = ReferenceModel(model_folder)
     paths, categories = read_esc50(data / "eval/esc50-fold1")
     labels = sorted(set(categories))
     truth = torch.tensor([labels.index(category) for category in categories])
     clips = [load_samples(path) for path in tqdm(paths, desc="decode", mininterval=10)]
     text, results = TextEmbedder(cache), {}
-    for view, steps in (("once", model.steps), ("in context", model.steps_in_context)):
-        audio = torch.stack([model.embed_audio(steps(clip).mean(dim=0)) for clip in tqdm(clips, desc=view, mininterval=10)])
+    views = {
+        "once": lambda clip: model.embed_audio(model.encoder.steps(clip).mean(dim=0)),
+        "in context": lambda clip: model.embed_audio(model.encoder.steps_in_context(clip).mean(dim=0)),
+        "both": model.embed_clip,
+    }
+    for view, embed in views.items():
+        audio = torch.stack([embed(clip) for clip in tqdm(clips, desc=view, mininterval=10)])
         for name, prompts in wordings.items():
             sentences = np.asarray(text([prompts[label] for label in labels]))
             scores = similarity(audio, model.embed_text(torch.from_numpy(sentences)))

@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from .encoder import BATCH_NORM_EPSILON, AudioEncoder, lookahead_frames, step_frames
 from .frontend import FRONT_END
 from .heads import Heads, TwoLayers
-from .reference import ReferenceModel
+from .reference import SECOND_PASS, ReferenceModel
 from .text import EMBEDDING_SIZE, TEMPLATE, TextEmbedder, template, weights_sha256
 
 GOLDEN_PROMPTS = [template(label) for label in ("dog", "glass breaking", "smoke alarm beeping")] + [
@@ -67,10 +67,10 @@ def head_tensors(heads: Heads) -> dict[str, np.ndarray]:
     return {name: tensor.detach().numpy() for name, tensor in tensors.items()}
 
 
-def layer_configuration(encoder: AudioEncoder) -> list[dict]:
+def layer_configuration(encoder: AudioEncoder, prefix: str) -> list[dict]:
     layers = []
     for plan in encoder.plan:
-        common = {"name": plan.name, "input_channels": plan.input_channels, "output_channels": plan.output_channels, "kernel": plan.kernel,
+        common = {"name": prefix + plan.name, "input_channels": plan.input_channels, "output_channels": plan.output_channels, "kernel": plan.kernel,
                   "time_stride": plan.time_stride, "frequency_stride": plan.frequency_stride, "time_dilation": plan.time_dilation,
                   "lookahead": plan.lookahead, "activation": plan.activation}  # fmt: skip
         if plan.name == "features.0":
@@ -78,27 +78,35 @@ def layer_configuration(encoder: AudioEncoder) -> list[dict]:
         else:
             layers.append({"kind": "inverted_residual", **common, "expanded_channels": plan.expanded_channels, "squeeze_channels": plan.squeeze_channels,
                            "squeeze_window": plan.squeeze_window, "residual": plan.residual, "expand": plan.expand})  # fmt: skip
-    layers.append({"name": "features.16", "kind": "pointwise", "input_channels": encoder.plan[-1].output_channels,
+    layers.append({"name": prefix + "features.16", "kind": "pointwise", "input_channels": encoder.plan[-1].output_channels,
                    "output_channels": encoder.last.out_channels, "activation": "hardswish"})  # fmt: skip
     return layers
 
 
-def configuration(encoder: AudioEncoder, heads: Heads, settings: dict) -> dict:
-    """config.json. `settings` holds the sections that calibration decides: window, transport, detection."""
+def encoder_configuration(encoder: AudioEncoder, center_frames: float, prefix: str = "") -> dict:
+    """`prefix`: of the names of its tensors."""
     ahead = lookahead_frames(encoder.plan)
+    return {
+        "layers": layer_configuration(encoder, prefix),
+        "step_frames": step_frames(encoder.plan),
+        "embedding_size": encoder.last.out_channels,
+        "lookahead_frames": ahead,
+        "lookahead_samples": ahead * FRONT_END["hop_length"],
+        "center_frames": round(center_frames, 1),
+    }
+
+
+def configuration(encoder: AudioEncoder, heads: Heads, second: AudioEncoder | None, settings: dict) -> dict:
+    """config.json. `settings` holds the sections that calibration decides: window, transport, detection."""
+    # A clip is embedded as a whole: the centre of the second pass is nobody's concern.
+    passes = {} if second is None else {"second_pass": {"share": settings["second_share"], "encoder": encoder_configuration(second, 0.0, SECOND_PASS)}}
     return {
         "format": 1,
         "name": "earshot-mn04",
         "version": settings.get("version", "1"),
         "front_end": FRONT_END,
-        "encoder": {
-            "layers": layer_configuration(encoder),
-            "step_frames": step_frames(encoder.plan),
-            "embedding_size": encoder.last.out_channels,
-            "lookahead_frames": ahead,
-            "lookahead_samples": ahead * FRONT_END["hop_length"],
-            "center_frames": round(settings["center_frames"], 1),
-        },
+        "encoder": encoder_configuration(encoder, settings["center_frames"]),
+        **passes,
         "window": settings["window"],
         "projection": {
             "tag_count": heads.text_tags.second.out_features,
@@ -129,19 +137,28 @@ def golden_samples(seconds: float = 3.0, seed: int = 5) -> np.ndarray:
     return (sweep + beeps + knocks + hiss + 1e-3 * noise * (time < 2.3)).astype(np.float32)
 
 
+def second_pass_tensors(encoder: AudioEncoder, heads: Heads) -> dict[str, np.ndarray]:
+    """What the second encoder does not share with the stream's: all of itself, and how its tags are standardised."""
+    own = head_tensors(heads)
+    return {SECOND_PASS + name: tensor for name, tensor in (encoder_tensors(encoder) | {name: own[name] for name in ("tags.mean", "tags.scale")}).items()}
+
+
 def export(
-    folder: Path, encoder: AudioEncoder, heads: Heads, bank: dict[str, np.ndarray], retrieval: dict[str, np.ndarray], settings: dict, text: TextEmbedder
-) -> None:
-    """Writes the directory; goldens come from reading it back, so they see the float16 weights."""
+    folder: Path, encoder: AudioEncoder, heads: Heads, second: tuple[AudioEncoder, Heads] | None, bank: dict[str, np.ndarray],
+    retrieval: dict[str, np.ndarray], settings: dict, text: TextEmbedder,
+) -> None:  # fmt: skip
+    """Writes the directory; goldens come from reading it back, so they see the float16 weights. `second`: the encoder of
+    whole clips, and the heads with its standardisation of tags."""
     folder.mkdir(parents=True, exist_ok=True)
     encoder = encoder.cpu().to(memory_format=torch.contiguous_format).eval()
     tensors = encoder_tensors(encoder) | head_tensors(heads.cpu().eval()) | {f"bank.{name}": rows for name, rows in bank.items()}
+    tensors |= {} if second is None else second_pass_tensors(*second)
     tensors |= {f"retrieval.{name}": rows for name, rows in retrieval.items()}
     half = {name: np.ascontiguousarray(tensor, dtype=np.float16) for name, tensor in tensors.items()}
     if not_finite := [name for name, tensor in half.items() if not np.isfinite(tensor).all()]:
         raise ValueError(f"not finite in float16: {not_finite}")
     save_file(half, folder / "model.safetensors", metadata={"format": "earshot 1"})
-    (folder / "config.json").write_text(json.dumps(configuration(encoder, heads, settings), indent=1) + "\n")
+    (folder / "config.json").write_text(json.dumps(configuration(encoder, heads, None if second is None else second[0], settings), indent=1) + "\n")
     write_golden(folder, text)
 
 

@@ -1,7 +1,7 @@
 """The stages of a training run; each leaves its result in a file and is skipped when that is there.
 
 frames -> columns and teacher targets -> distillation -> heads -> fine-tuning -> heads again -> streams, round after round
--> heads on whole clips -> export, with the banks and what texts recall
+-> heads on whole clips -> second pass -> export, with the banks and what texts recall
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .reference import ReferenceModel
 from .retrieval import build_retrieval
 from .split import split_rows
 from .start import start_from
-from .streaming import streaming_encoder
+from .streaming import SYMMETRIC_LOOKAHEAD, streaming_encoder
 from .text import TextEmbedder, template
 from .train_heads import HeadTrainer
 from .train_streams import StreamTrainer
@@ -195,27 +195,38 @@ class Run:
         heads.load_state_dict(torch.load(path, weights_only=True))
         return heads.eval().requires_grad_(False)
 
+    def second_pass(self, heads: Heads) -> tuple[AudioEncoder, Heads]:
+        """The second encoder of whole clips: the published weights with their symmetric kernels. What the stream's encoder
+        forgot in training, it knows. And the heads, which are those of the stream but for the spread of its tags."""
+        encoder, heads = streaming_encoder(self.checkpoint, SYMMETRIC_LOOKAHEAD, self.settings["second_pass"]["squeeze_frames"]), copy.deepcopy(heads)
+        encoder.eval().requires_grad_(False)
+        steps = steps_of_clips(encoder, self.frames, self.folder / "second.steps.npz")
+        chosen = self.settings["train_heads"] | self.settings["tune_heads"]
+        HeadTrainer(heads, encoder, steps, self.clips, self.banks, self.text, chosen, self.usable).standardise()
+        return encoder, heads.eval().requires_grad_(False)
+
     def from_directory(self, folder: Path) -> tuple[AudioEncoder, Heads]:
         """An exported model, in place of the stages before it."""
         encoder, heads = self.fresh_encoder(), self.fresh_heads()
         start_from(folder, encoder, heads)
         return encoder, heads
 
-    def write(self, encoder: AudioEncoder, heads: Heads, output: Path) -> None:
+    def write(self, encoder: AudioEncoder, heads: Heads, second: tuple[AudioEncoder, Heads], output: Path) -> None:
         steps = self.clip_steps(encoder)
         bank = build_bank(encoder, heads, steps, self.clips, **self.settings["bank"])
         retrieval = build_retrieval(encoder, heads, steps, self.clips, self.usable, read_label_phrases(self.data / "train"), self.text)
         frames = random_stretches(self.frames, np.random.default_rng(self.settings["seed"]), 32, 400)
         centre = measured_centre(encoder, torch.from_numpy(frames)) + self.settings["export"]["centre_shift"]
-        export(output, encoder, heads, bank, retrieval, self.settings["export"] | {"center_frames": centre}, self.text)
+        settings = self.settings["export"] | {"center_frames": centre, "second_share": self.settings["second_pass"]["share"]}
+        export(output, encoder, heads, second, bank, retrieval, settings, self.text)
 
-    def report(self, encoder: AudioEncoder, heads: Heads, output: Path, command: str) -> None:
+    def report(self, encoder: AudioEncoder, heads: Heads, second: AudioEncoder, output: Path, command: str) -> None:
         """MODEL_CARD.md with figures measured on the exported files, whose JSON goes beside the logs."""
         results = evaluate_directory(output, self.data, self.cache, fold_wordings(self.data))
         (self.folder / "figures.json").write_text(json.dumps(results, indent=1))
         regularisation, model = self.settings["export"]["transport"]["clip_regularization"], ReferenceModel(output)
         held_out = self.held_out(encoder, heads, model.embed_text)
-        write_card(output, self.clips, encoder, heads, results, held_out, self.settings["streams"]["frozen"], regularisation, command)
+        write_card(output, self.clips, encoder, heads, second, results, held_out, self.settings["streams"]["frozen"], regularisation, command)
         print(json.dumps(results, indent=1))
 
     # Development figures: looked at, never fitted to

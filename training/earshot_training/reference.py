@@ -8,6 +8,7 @@ figures in MODEL_CARD.md.
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,10 @@ from torch.nn import functional
 
 from .frontend import LogMel
 from .retrieval import recalled
+
+
+SECOND_PASS = "second_pass."
+"""What the names of the second encoder's tensors begin with."""
 
 
 def _activate(value: torch.Tensor, name: str) -> torch.Tensor:
@@ -105,6 +110,44 @@ class Layer:
         return torch.sigmoid(inner @ self.tensors["squeeze.fc2.weight"] + self.tensors["squeeze.fc2.bias"])
 
 
+class ReferenceEncoder:
+    """One encoder of an exported model."""
+
+    def __init__(self, configuration: dict, tensors: dict[str, torch.Tensor], frontend: LogMel):
+        self.configuration, self.frontend = configuration, frontend
+        self.layers = [Layer(layer, tensors) for layer in configuration["layers"]]
+
+    def reset(self) -> None:
+        for layer in self.layers:
+            layer.reset()
+
+    def push(self, frames: torch.Tensor) -> torch.Tensor:
+        """New log-mel frames [n, mel] -> new step embeddings [s, 384]."""
+        columns = frames[:, :, None]
+        for layer in self.layers:
+            columns = layer.push(columns)
+        return columns.mean(dim=1)
+
+    def steps(self, samples: np.ndarray) -> torch.Tensor:
+        """Steps of a clip between digital silence."""
+        self.reset()
+        tail = np.zeros(self.configuration["lookahead_samples"], samples.dtype)
+        return self.push(self.frontend(torch.from_numpy(np.concatenate([samples, tail]))))
+
+    def steps_in_context(self, samples: np.ndarray, least: float = 5.0, most: float = 10.0) -> torch.Tensor:
+        """Steps of a clip heard as one turn of a recording that repeats its frames (whole steps of them). As many turns as
+        last `least` seconds go before, so that the running windows are full, or the last `most` seconds of one; they give
+        no steps. Its beginning follows."""
+        front_end, size = self.frontend.front_end, self.configuration["step_frames"]
+        rate, shortest = front_end["sample_rate"] / front_end["hop_length"], front_end["window_length"] + (size - 1) * front_end["hop_length"]
+        frames = self.frontend(torch.from_numpy(np.pad(samples, (0, max(0, shortest - len(samples))))))
+        count = len(frames) // size
+        before = min(math.ceil(least * rate / size / count) * count, int(most * rate / size))
+        places = torch.arange(-before * size, count * size + self.configuration["lookahead_samples"] // front_end["hop_length"])
+        self.reset()
+        return self.push(frames[places % (count * size)])[before:]
+
+
 class ReferenceModel:
     """An exported model; `dtype` is that of the computation."""
 
@@ -113,34 +156,9 @@ class ReferenceModel:
         self.tensors = {name: value.to(dtype) for name, value in load_file(folder / "model.safetensors").items()}
         self.dtype = dtype
         self.frontend = LogMel(self.configuration["front_end"], dtype)
-        self.layers = [Layer(layer, self.tensors) for layer in self.configuration["encoder"]["layers"]]
-
-    def reset(self) -> None:
-        for layer in self.layers:
-            layer.reset()
-
-    def push(self, frames: torch.Tensor) -> torch.Tensor:
-        """New log-mel frames [n, mel] -> new step embeddings [s, 384]."""
-        columns = frames.to(self.dtype)[:, :, None]
-        for layer in self.layers:
-            columns = layer.push(columns)
-        return columns.mean(dim=1)
-
-    def frames(self, samples: np.ndarray) -> torch.Tensor:
-        """Log-mel of a whole clip followed by the zeros that its lookahead needs."""
-        tail = np.zeros(self.configuration["encoder"]["lookahead_samples"], samples.dtype)
-        return self.frontend(torch.from_numpy(np.concatenate([samples, tail])))
-
-    def steps(self, samples: np.ndarray) -> torch.Tensor:
-        self.reset()
-        return self.push(self.frames(samples))
-
-    def steps_in_context(self, samples: np.ndarray, seconds: float = 10.0) -> torch.Tensor:
-        """Steps of a clip heard as part of a recording that went on like it before: the clip's last `seconds` (a whole
-        number of steps) are run first, so that the running windows are full, and give no steps."""
-        size = self.configuration["encoder"]["step_frames"] * self.configuration["front_end"]["hop_length"]
-        before = int(min(len(samples), seconds * self.configuration["front_end"]["sample_rate"])) // size * size
-        return self.steps(np.concatenate([samples[len(samples) - before :], samples]))[before // size :]
+        self.encoder = ReferenceEncoder(self.configuration["encoder"], self.tensors, self.frontend)
+        second = self.configuration.get("second_pass")
+        self.second = None if second is None else ReferenceEncoder(second["encoder"], self.tensors, self.frontend)
 
     def _linear(self, value: torch.Tensor, name: str) -> torch.Tensor:
         return value @ self.tensors[f"{name}.weight"] + self.tensors[f"{name}.bias"]
@@ -154,15 +172,17 @@ class ReferenceModel:
             [weights["tag_weight"] * functional.normalize(tags, dim=-1), weights["joint_weight"] * functional.normalize(joint, dim=-1)], dim=-1
         )
 
-    def hidden(self, pooled: torch.Tensor) -> torch.Tensor:
-        return functional.hardswish(self._linear(pooled, "hidden"))
+    # `prefix` of an encoder's own tensors: "" for the stream's, SECOND_PASS for the other.
 
-    def tag_logits(self, pooled: torch.Tensor) -> torch.Tensor:
-        return self._linear(self.hidden(pooled), "tags")
+    def hidden(self, pooled: torch.Tensor, prefix: str = "") -> torch.Tensor:
+        return functional.hardswish(self._linear(pooled, f"{prefix}hidden"))
 
-    def audio_vector(self, pooled: torch.Tensor) -> torch.Tensor:
-        standardised = (self.tag_logits(pooled) - self.tensors["tags.mean"]) * self.tensors["tags.scale"]
-        return self._join(standardised, self._two_layers(torch.cat([pooled, self.hidden(pooled)], dim=-1), "audio.joint"))
+    def tag_logits(self, pooled: torch.Tensor, prefix: str = "") -> torch.Tensor:
+        return self._linear(self.hidden(pooled, prefix), f"{prefix}tags")
+
+    def audio_vector(self, pooled: torch.Tensor, prefix: str = "") -> torch.Tensor:
+        standardised = (self.tag_logits(pooled, prefix) - self.tensors[f"{prefix}tags.mean"]) * self.tensors[f"{prefix}tags.scale"]
+        return self._join(standardised, self._two_layers(torch.cat([pooled, self.hidden(pooled, prefix)], dim=-1), "audio.joint"))
 
     def text_vector(self, text: torch.Tensor) -> torch.Tensor:
         return self._join(torch.softmax(self._two_layers(text, "text.tags"), dim=-1), self._two_layers(text, "text.joint"))
@@ -170,8 +190,16 @@ class ReferenceModel:
     def embed(self, vector: torch.Tensor) -> torch.Tensor:
         return vector @ self.tensors["metric.factor"].T
 
-    def embed_audio(self, pooled: torch.Tensor) -> torch.Tensor:
-        return self.embed(self.audio_vector(pooled.to(self.dtype)))
+    def embed_audio(self, pooled: torch.Tensor, prefix: str = "") -> torch.Tensor:
+        return self.embed(self.audio_vector(pooled.to(self.dtype), prefix))
+
+    def embed_clip(self, samples: np.ndarray) -> torch.Tensor:
+        """A whole clip in context, the mean of what both encoders make of it."""
+        embedding = self.embed_audio(self.encoder.steps_in_context(samples).mean(dim=0))
+        if self.second is None:
+            return embedding
+        second = self.embed_audio(self.second.steps_in_context(samples).mean(dim=0), SECOND_PASS)
+        return torch.lerp(embedding, second, self.configuration["second_pass"]["share"])
 
     def embed_text(self, text: torch.Tensor) -> torch.Tensor:
         embedding = self.embed(self.text_vector(text.to(self.dtype)))
@@ -183,17 +211,20 @@ class ReferenceModel:
 
     def trace(self, samples: np.ndarray, text: np.ndarray) -> dict[str, np.ndarray]:
         """Everything that golden.safetensors holds. Its samples include the zeros of the lookahead."""
-        self.reset()
-        tail = np.zeros(self.configuration["encoder"]["lookahead_samples"], samples.dtype)
+        encoder, clip = self.encoder, samples
+        encoder.reset()
+        tail = np.zeros(encoder.configuration["lookahead_samples"], samples.dtype)
         samples = np.concatenate([samples, tail])
         frames = self.frontend(torch.from_numpy(samples))
         result, columns = {"samples": samples, "logmel": frames}, frames[:, :, None]
-        for layer in self.layers:
+        for layer in encoder.layers:
             columns = layer.push(columns)
             result[layer.layer["name"]] = columns
         steps = columns.mean(dim=1)
         pooled = steps.mean(dim=0)
         prompts = torch.from_numpy(text)
         result |= {"steps": steps, "pooled": pooled, "tags": self.tag_logits(pooled), "audio_vector": self.audio_vector(pooled),
-                   "audio_embedding": self.embed_audio(pooled), "prompt_embeddings": prompts, "text_embedding": self.embed_text(prompts)}  # fmt: skip
+                   "audio_embedding": self.embed_audio(pooled), "prompt_embeddings": prompts, "text_embedding": self.embed_text(prompts), "clip_embedding": self.embed_clip(clip)}  # fmt: skip
+        if self.second is not None:
+            result["second_pass.steps"] = self.second.steps(clip)
         return {name: np.asarray(value) for name, value in result.items()}

@@ -1,13 +1,17 @@
-"""Turning the published network's symmetric time kernels into kernels with little lookahead."""
+"""Turning the published network into its streaming forms: one with little lookahead, and one that keeps the symmetric
+time kernels and looks ahead as far as they reach."""
 
 from __future__ import annotations
 
 import torch
 
-from .encoder import AudioEncoder, LayerPlan, load_published, streaming_plan
+from .encoder import AudioEncoder, LayerPlan, load_published, published_plan, streaming_plan
 
 LOOKAHEAD = [1, 1, 1, 1, 2, 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0]
 """Input columns of lookahead per layer: early ones symmetric (their columns are short), late ones causal."""
+
+SYMMETRIC_LOOKAHEAD = [layer.lookahead * (2 if number > 13 else 1) for number, layer in enumerate(published_plan())]
+"""Half of each kernel's reach; twice that in the two layers that are dilated in place of a stride."""
 
 SQUEEZE_FRAMES = 240
 """Length of the running squeeze-and-excite window."""

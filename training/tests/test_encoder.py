@@ -1,18 +1,19 @@
 """The streaming encoder: chunked equals batch, the exported files equal the module, and with the published
 kernels and a symmetric lookahead it is the published network at a denser step."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 
 from earshot_training.encoder import AudioEncoder, lookahead_frames, published_plan, step_frames, streaming_plan
-from earshot_training.export import configuration, encoder_tensors, export, head_tensors
+from earshot_training.export import configuration, encoder_tensors, export, head_tensors, second_pass_tensors
 from earshot_training.heads import Heads, similarity
 from earshot_training.reference import ReferenceModel
-from earshot_training.streaming import LOOKAHEAD, fold_future
+from earshot_training.streaming import LOOKAHEAD, SYMMETRIC_LOOKAHEAD, fold_future
 
-SETTINGS = {"window": {"steps": 6}, "transport": {"clip_regularization": 0.05}, "detection": {}, "center_frames": 3.0, "retrieval": None}
-SYMMETRIC = [1, 1, 1, 1, 2, 2, 2, 1, 1, 1, 1, 1, 1, 2, 4, 4]
+SETTINGS = {"window": {"steps": 6}, "transport": {"clip_regularization": 0.05}, "detection": {}, "center_frames": 3.0, "retrieval": None, "second_share": 0.25}
 
 
 def random_encoder(plan, published: bool = False) -> AudioEncoder:
@@ -31,8 +32,10 @@ def exported(tmp_path_factory):
     encoder, heads = random_encoder(streaming_plan(LOOKAHEAD, 240)), Heads(joint_size=16, embedding_size=32).eval()
     stub = lambda prompts: np.random.default_rng(0).standard_normal((len(prompts), 384)).astype(np.float32)
     bank = {"reference": np.zeros((2, 32), np.float32), "background": np.zeros((3, 32), np.float32)}
-    export(folder, encoder, heads, bank, {}, SETTINGS, stub)
-    return folder, encoder, heads
+    second = random_encoder(streaming_plan(SYMMETRIC_LOOKAHEAD, 480)), copy.deepcopy(heads)
+    second[1].tag_mean.fill_(0.5)
+    export(folder, encoder, heads, second, bank, {}, SETTINGS, stub)
+    return folder, encoder, heads, second
 
 
 def test_plan():
@@ -44,28 +47,28 @@ def test_plan():
 
 @pytest.mark.parametrize("chunk", [1, 7, 16, 50, 400])
 def test_streaming_equals_batch(exported, chunk):
-    folder, encoder, _ = exported
+    folder, encoder, _, _ = exported
     model = ReferenceModel(folder)
     frames = torch.randn(400, 128)
-    model.reset()
-    batch = model.push(frames)
+    model.encoder.reset()
+    batch = model.encoder.push(frames)
     assert batch.shape == ((400 - 1 - lookahead_frames(encoder.plan)) // 16 + 1, 384)
-    model.reset()
-    chunks = torch.cat([model.push(frames[start : start + chunk]) for start in range(0, 400, chunk)])
+    model.encoder.reset()
+    chunks = torch.cat([model.encoder.push(frames[start : start + chunk]) for start in range(0, 400, chunk)])
     assert torch.allclose(chunks, batch, atol=1e-5)
 
 
 def test_export_equals_module(exported):
-    folder, encoder, heads = exported
+    folder, encoder, heads, second = exported
     model = ReferenceModel(folder)
-    model.tensors = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in (encoder_tensors(encoder) | head_tensors(heads)).items()}
-    for layer in model.layers:
+    model.tensors = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in (encoder_tensors(encoder) | head_tensors(heads) | second_pass_tensors(*second)).items()}
+    for layer in model.encoder.layers:
         layer.tensors = {name: model.tensors[f"{layer.layer['name']}.{name}"] for name in layer.tensors}
     frames = torch.randn(1, 300, 128)
     with torch.no_grad():
         steps = encoder(frames)[0]
-        model.reset()
-        assert torch.allclose(model.push(frames[0]), steps, atol=1e-4)
+        model.encoder.reset()
+        assert torch.allclose(model.encoder.push(frames[0]), steps, atol=1e-4)
         pooled = steps.mean(0)
         hidden = encoder.hidden_of(pooled)
         assert torch.allclose(model.tag_logits(pooled), encoder.logits_of(hidden), atol=1e-4)
@@ -74,8 +77,26 @@ def test_export_equals_module(exported):
         assert torch.allclose(model.embed_text(text), heads.embed(heads.text_vector(text)), atol=1e-4)
 
 
+@torch.no_grad()
+def test_clips_are_embedded_by_both_passes(exported):
+    folder, encoder, heads, (second, its_heads) = exported
+    model, rng = ReferenceModel(folder), np.random.default_rng(1)
+    clip = (0.1 * rng.standard_normal(20 * 5120)).astype(np.float32)  # whole steps, so that turns of it are alike
+    assert model.configuration["second_pass"]["encoder"]["lookahead_frames"] == lookahead_frames(second.plan) == 297
+
+    def turn(encoder, heads):
+        frames = model.frontend(torch.from_numpy(np.tile(clip, 8)))[None]
+        pooled = encoder(frames)[0][40:60].mean(0)  # the third turn
+        hidden = encoder.hidden_of(pooled)
+        return heads.embed(heads.audio_vector(pooled, hidden, encoder.logits_of(hidden)))
+
+    expected = 0.75 * turn(encoder, heads) + 0.25 * turn(second, its_heads)
+    assert torch.allclose(model.embed_clip(clip), expected, atol=5e-3)  # float16 weights
+    assert not torch.allclose(turn(encoder, heads), turn(second, its_heads), atol=5e-2)
+
+
 def test_symmetric_form_is_the_published_network():
-    plan = streaming_plan(SYMMETRIC, 10**6)
+    plan = streaming_plan(SYMMETRIC_LOOKAHEAD, 10**6)
     streaming, published = random_encoder(plan), random_encoder(published_plan(), published=True)
     for encoder in (streaming, published):
         for layer in encoder.layers[1:]:
@@ -101,13 +122,13 @@ def test_holding_keeps_the_sum_of_a_kernel():
 def test_golden_is_read_back(exported):
     from safetensors.numpy import load_file
 
-    folder, encoder, _ = exported
+    folder, encoder, _, _ = exported
     golden = load_file(folder / "golden.safetensors")
     model = ReferenceModel(folder)
     assert np.abs(model.frontend(torch.from_numpy(golden["samples"])).numpy() - golden["logmel"]).max() < 1e-4
-    model.reset()
-    assert np.abs(model.push(torch.from_numpy(golden["logmel"])).numpy() - golden["steps"]).max() < 1e-3
-    assert set(configuration(encoder, Heads(), SETTINGS)) >= {"front_end", "encoder", "projection", "window", "transport", "detection", "prompts", "text"}
+    model.encoder.reset()
+    assert np.abs(model.encoder.push(torch.from_numpy(golden["logmel"])).numpy() - golden["steps"]).max() < 1e-3
+    assert set(configuration(encoder, Heads(), None, SETTINGS)) >= {"front_end", "encoder", "projection", "window", "transport", "detection", "prompts", "text"}
 
 
 def test_similarity_is_half_the_squared_distance():

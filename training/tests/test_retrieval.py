@@ -58,7 +58,7 @@ def test_keys_and_values(built):
 def test_exported_texts_recall(built, tmp_path):
     encoder, heads, _, _, retrieval = built
     bank = {"reference": np.zeros((2, 543), np.float32), "background": np.zeros((3, 543), np.float32)}
-    export(tmp_path, encoder, heads, bank, retrieval, SETTINGS | {"retrieval": {"temperature": 0.1, "weight": 0.5}}, text)
+    export(tmp_path, encoder, heads, None, bank, retrieval, SETTINGS | {"retrieval": {"temperature": 0.1, "weight": 0.5}}, text)
     sentences = torch.from_numpy(text(["a bell", "a dog"]))
     model = ReferenceModel(tmp_path)
     plain = heads.embed(heads.text_vector(sentences)).numpy()

@@ -25,13 +25,14 @@ package struct AudioEncoder: Sendable {
     package let melCount: Int
     let layers: [EncoderLayer]
 
+    /// - Parameter configuration: Which of the model's encoders; nil for the stream's.
     /// - Throws: ``ModelError`` naming the tensor that is missing or has another shape than `config.json` says.
-    package init(_ model: ModelDirectory) throws {
-        configuration = model.configuration.encoder
+    package init(_ model: ModelDirectory, configuration: EncoderConfiguration? = nil) throws {
+        self.configuration = configuration ?? model.configuration.encoder
         melCount = model.configuration.frontEnd.melCount
         var frequencies = melCount
         var layers: [EncoderLayer] = []
-        for layer in configuration.layers {
+        for layer in self.configuration.layers {
             layers.append(try EncoderLayer(layer, inputFrequencies: frequencies, tensors: model.tensors))
             frequencies = layers[layers.count - 1].outputFrequencies
         }

@@ -28,9 +28,11 @@ package struct AudioProjection: ~Copyable, @unchecked Sendable {
     private let jointHidden: AlignedBuffer
     private let vector: AlignedBuffer
 
+    /// - Parameter prefix: Of the names of the hidden layer's and the tags' tensors, which go with an encoder; the joint
+    ///   part and the metric are one for all encoders.
     /// - Throws: ``ModelError`` naming the tensor that is missing or has another shape than `config.json` says.
-    package init(_ model: ModelDirectory) throws {
-        self.init(try Weights(model))
+    package init(_ model: ModelDirectory, prefix: String = "") throws {
+        self.init(try Weights(model, prefix: prefix))
     }
 
     /// A projection of its own scratch that shares the weights of another.
@@ -121,16 +123,16 @@ extension AudioProjection {
         /// Lᵀ, [vectorSize x embeddingSize], so that all products read their weights in order.
         let factor: AlignedBuffer
 
-        init(_ model: ModelDirectory) throws {
+        init(_ model: ModelDirectory, prefix: String) throws {
             let sizes = model.configuration.projection
             let tensors = model.tensors
             let pooledSize = model.configuration.encoder.embeddingSize
             tagWeight = sizes.tagWeight
             jointWeight = sizes.jointWeight
-            hidden = try Linear(tensors, name: "hidden", inputs: pooledSize, outputs: sizes.hiddenSize)
-            tags = try Linear(tensors, name: "tags", inputs: sizes.hiddenSize, outputs: sizes.tagCount)
-            tagMean = AlignedBuffer(try tensors.floats("tags.mean", shape: [sizes.tagCount]))
-            tagScale = AlignedBuffer(try tensors.floats("tags.scale", shape: [sizes.tagCount]))
+            hidden = try Linear(tensors, name: prefix + "hidden", inputs: pooledSize, outputs: sizes.hiddenSize)
+            tags = try Linear(tensors, name: prefix + "tags", inputs: sizes.hiddenSize, outputs: sizes.tagCount)
+            tagMean = AlignedBuffer(try tensors.floats(prefix + "tags.mean", shape: [sizes.tagCount]))
+            tagScale = AlignedBuffer(try tensors.floats(prefix + "tags.scale", shape: [sizes.tagCount]))
             // The file alone knows the joint part's hidden size.
             let inner = try tensors.shape(of: "audio.joint.0.bias").last ?? 0
             joint0 = try Linear(tensors, name: "audio.joint.0", inputs: pooledSize + sizes.hiddenSize, outputs: inner)

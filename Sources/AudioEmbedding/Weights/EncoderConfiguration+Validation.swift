@@ -1,37 +1,39 @@
 extension EncoderConfiguration {
-    /// - Parameter melCount: frequencies of the front end.
+    /// - Parameters:
+    ///   - section: the encoder's place in `config.json`.
+    ///   - melCount: frequencies of the front end.
     /// - Throws: ``FieldError`` for the first field that the encoder cannot compute.
-    func validate(melCount: Int) throws {
+    func validate(at section: String, melCount: Int) throws {
         guard (1...256).contains(layers.count) else {
-            throw FieldError("encoder.layers", "has \(layers.count) entries, not 1 to 256")
+            throw FieldError("\(section).layers", "has \(layers.count) entries, not 1 to 256")
         }
         var channels = 1
         var frequencies = melCount
         var stride = 1
         var names: Set<String> = []
         for (index, layer) in layers.enumerated() {
-            try layer.validate(at: "encoder.layers[\(index)]", inputChannels: channels)
+            try layer.validate(at: "\(section).layers[\(index)]", inputChannels: channels)
             guard names.insert(layer.name).inserted else {
-                throw FieldError("encoder.layers[\(index)].name", "'\(layer.name)' is used twice")
+                throw FieldError("\(section).layers[\(index)].name", "'\(layer.name)' is used twice")
             }
             channels = layer.outputChannels
             frequencies = layer.outputFrequencies(for: frequencies)
             stride *= layer.timeStride
             guard stride <= 4096 else {
-                throw FieldError("encoder.layers[\(index)].time_stride", "makes a step longer than 4096 frames")
+                throw FieldError("\(section).layers[\(index)].time_stride", "makes a step longer than 4096 frames")
             }
         }
         guard stepFrames == stride else {
             throw FieldError(
-                "encoder.step_frames", "is \(stepFrames); the product of the layers' time strides is \(stride)")
+                "\(section).step_frames", "is \(stepFrames); the product of the layers' time strides is \(stride)")
         }
         guard embeddingSize == channels else {
             throw FieldError(
-                "encoder.embedding_size", "is \(embeddingSize); the last layer has \(channels) output channels")
+                "\(section).embedding_size", "is \(embeddingSize); the last layer has \(channels) output channels")
         }
-        guard centerFrames.isFinite else { throw FieldError("encoder.center_frames", "is not finite") }
+        guard centerFrames.isFinite else { throw FieldError("\(section).center_frames", "is not finite") }
         guard (0...100_000_000).contains(lookaheadSamples) else {
-            throw FieldError("encoder.lookahead_samples", "is \(lookaheadSamples), not 0 to 100000000")
+            throw FieldError("\(section).lookahead_samples", "is \(lookaheadSamples), not 0 to 100000000")
         }
     }
 

@@ -10,6 +10,8 @@ package struct ModelConfiguration: Codable, Sendable, Equatable {
     package var version: String
     package var frontEnd: LogMelConfiguration
     package var encoder: EncoderConfiguration
+    /// How whole clips are heard a second time; nil where the stream's encoder hears them alone.
+    package var secondPass: SecondPassConfiguration?
     package var window: WindowConfiguration
     package var projection: ProjectionConfiguration
     /// Constants of the streaming matcher.
@@ -20,6 +22,18 @@ package struct ModelConfiguration: Codable, Sendable, Equatable {
     package var text: TextConfiguration
     /// Sentences behind `prompt_embeddings` of `golden.safetensors`; empty where there are none.
     package var goldenPrompts: [String]
+
+    /// A second encoder for whole clips: it looks further ahead than a stream can wait. Both give embeddings of one
+    /// space, through the same joint projection and metric; a clip's embedding is their weighted mean.
+    package struct SecondPassConfiguration: Codable, Sendable, Equatable {
+        /// Its layers' names are those of its tensors, as in the stream's encoder.
+        package var encoder: EncoderConfiguration
+        /// Its share of a clip's embedding, 0 to 1.
+        package var share: Float
+
+        /// What the names of its tensors begin with.
+        package static let tensorPrefix = "second_pass."
+    }
 
     /// The pooled sliding window.
     package struct WindowConfiguration: Codable, Sendable, Equatable {
@@ -102,6 +116,7 @@ package struct ModelConfiguration: Codable, Sendable, Equatable {
         case version
         case frontEnd = "front_end"
         case encoder
+        case secondPass = "second_pass"
         case window
         case projection
         case transport
@@ -123,6 +138,7 @@ package struct ModelConfiguration: Codable, Sendable, Equatable {
         version = try container.decode(String.self, forKey: .version)
         frontEnd = try container.decode(LogMelConfiguration.self, forKey: .frontEnd)
         encoder = try container.decode(EncoderConfiguration.self, forKey: .encoder)
+        secondPass = try container.decodeIfPresent(SecondPassConfiguration.self, forKey: .secondPass)
         window = try container.decode(WindowConfiguration.self, forKey: .window)
         projection = try container.decode(ProjectionConfiguration.self, forKey: .projection)
         transport = try container.decodeIfPresent(ModelConstants.self, forKey: .transport) ?? ModelConstants([:])
@@ -139,7 +155,18 @@ package struct ModelConfiguration: Codable, Sendable, Equatable {
         } catch let error as LogMelConfigurationError {
             throw FieldError("front_end.\(error.field)", error.problem)
         }
-        try encoder.validate(melCount: frontEnd.melCount)
+        try encoder.validate(at: "encoder", melCount: frontEnd.melCount)
+        if let secondPass {
+            try secondPass.encoder.validate(at: "second_pass.encoder", melCount: frontEnd.melCount)
+            guard secondPass.encoder.embeddingSize == encoder.embeddingSize else {
+                throw FieldError(
+                    "second_pass.encoder.embedding_size",
+                    "is \(secondPass.encoder.embeddingSize) instead of the first encoder's \(encoder.embeddingSize)")
+            }
+            guard (0...1).contains(secondPass.share) else {
+                throw FieldError("second_pass.share", "is \(secondPass.share), not 0 to 1")
+            }
+        }
         guard (1...4096).contains(window.steps) else {
             throw FieldError("window.steps", "is \(window.steps), not 1 to 4096")
         }

@@ -1,55 +1,87 @@
 import AudioEmbedding
 import AudioFeatures
+import TensorKernels
 
-/// Embeds whole clips: the mean of all step embeddings of the streaming encoder, projected into metric space.
-///
-/// A clip is heard twice, and the steps of the second hearing count. The encoder squeezes over a running window of the
-/// past, which is empty when a stream begins; the first hearing gives each step the past that a stream would have.
-package struct ClipEmbedder: ~Copyable {
-    /// The most that is heard beforehand, in seconds: more than any running window of the encoder holds.
-    private static let longestPreparation = 10
+/// Embeds whole clips in metric space: by the stream's encoder, and by the model's second one, which looks further ahead
+/// than a stream can wait. The clip's embedding is the weighted mean of both.
+package struct ClipEmbedder {
+    private let logMel: LogMel
+    private let passes: [(pass: ClipPass, share: Float)]
 
-    private let model: DetectionModel
-    private var encoder: StepEncoder
-    private var projection: AudioProjection
-
-    package init(_ model: DetectionModel) throws {
-        self.model = model
-        encoder = try StepEncoder(model, maximumChunk: 16 * model.stepLength)
-        projection = AudioProjection(sharing: model.projection)
+    /// - Parameter hasSecondPass: Whether the model's second encoder hears clips as well, where it has one.
+    /// - Throws: `ModelError` for a damaged second encoder.
+    package init(_ model: DetectionModel, hasSecondPass: Bool = true) throws {
+        logMel = try LogMel(model.configuration.frontEnd)
+        let stream = ClipPass(encoder: model.encoder, projection: AudioProjection(sharing: model.projection))
+        guard hasSecondPass, let configuration = model.configuration.secondPass else {
+            passes = [(stream, 1)]
+            return
+        }
+        // Loaded here: a daemon hears no clips, and should not hold its weights.
+        let second = ClipPass(
+            encoder: try AudioEncoder(model.directory, configuration: configuration.encoder),
+            projection: try AudioProjection(
+                model.directory, prefix: ModelConfiguration.SecondPassConfiguration.tensorPrefix))
+        passes = [(stream, 1 - configuration.share), (second, configuration.share)]
     }
 
     /// - Parameter samples: Mono, at the model's rate; at least one sample.
     /// - Returns: [embeddingSize], in metric space (L·x).
     package mutating func embed(_ samples: [Float]) -> [Float] {
-        let frontEnd = model.configuration.frontEnd
+        let frontEnd = logMel.configuration
         // A very short clip fills one step at least.
-        let shortest = frontEnd.windowLength + model.stepLength
-        let clip = samples + [Float](repeating: 0, count: max(0, shortest - samples.count))
-        // A whole number of steps, so that the second hearing is cut into steps as the first one would be.
-        let skippedSteps = min(clip.count, Self.longestPreparation * model.sampleRate) / model.stepLength
-        let preparation = clip.suffix(skippedSteps * model.stepLength)
-        // The encoder looks ahead: silence after the end lets it finish.
-        let tail = [Float](repeating: 0, count: model.configuration.encoder.lookaheadSamples)
-        let counted = model.encoder.stepCount(
-            forFrameCount: frontEnd.frameCount(forSampleCount: clip.count + tail.count))
-        var skipped = skippedSteps
+        let longestStep = passes.map(\.pass.stepFrames).max() ?? 1
+        let shortest = frontEnd.windowLength + (longestStep - 1) * frontEnd.hopLength
+        let frames = logMel.frames(of: samples + [Float](repeating: 0, count: max(0, shortest - samples.count)))
+        let framesPerSecond = Double(frontEnd.sampleRate) / Double(frontEnd.hopLength)
+        var mean: [Float] = []
+        for (pass, share) in passes {
+            let embedding = pass.embed(frames, framesPerSecond: framesPerSecond)
+            mean = mean.isEmpty ? embedding.map { share * $0 } : zip(mean, embedding).map { $0 + share * $1 }
+        }
+        return mean
+    }
+}
 
-        encoder.reset()
-        var mean = [Float](repeating: 0, count: encoder.embeddingSize)
-        (preparation + clip + tail).withUnsafeBufferPointer { samples in
-            encoder.process(samples) { step in
-                guard skipped == 0 else {
-                    skipped -= 1
-                    return
-                }
-                for index in 0..<step.count { mean[index] += step[index] / Float(counted) }
-            }
+/// A clip as one encoder hears it: the mean of all its step embeddings, projected into metric space.
+///
+/// It is heard as one turn of a recording that repeats its frames, and the steps of this turn count: what comes before
+/// fills the running windows that the encoder squeezes over, which are empty when a stream begins, and what comes after is
+/// what it looks ahead to. Frames are repeated, not samples, so that no click is heard where a turn begins.
+private final class ClipPass {
+    /// How much is heard before, in seconds: at least what a running window of an encoder holds, in whole turns unless
+    /// one turn is longer than the limit.
+    private static let preparation = (least: 5.0, most: 10.0)
+
+    private let encoder: AudioEncoder
+    private var projection: AudioProjection
+
+    var stepFrames: Int { encoder.configuration.stepFrames }
+
+    init(encoder: AudioEncoder, projection: consuming AudioProjection) {
+        self.encoder = encoder
+        self.projection = projection
+    }
+
+    /// - Parameter frames: [frameCount x melCount], one step at least; what is left of a last step is not heard.
+    func embed(_ frames: Matrix, framesPerSecond: Double) -> [Float] {
+        let stepsPerSecond = framesPerSecond / Double(stepFrames)
+        let steps = frames.rowCount / stepFrames
+        precondition(steps > 0, "a clip of \(frames.rowCount) frames fills no step of \(stepFrames)")
+        let turns = Int((Self.preparation.least * stepsPerSecond / Double(steps)).rounded(.up))
+        let stepsBefore = min(turns * steps, Int(Self.preparation.most * stepsPerSecond))
+
+        let turn = steps * stepFrames
+        let begin = turn - stepsBefore * stepFrames % turn
+        let length = (stepsBefore + steps) * stepFrames + encoder.configuration.lookaheadFrames
+        let recording = (begin..<begin + length).flatMap { frames.row($0 % turn) }
+
+        let heard = encoder.steps(
+            of: Matrix(rowCount: length, columnCount: frames.columnCount, values: recording))
+        var mean = [Float](repeating: 0, count: heard.columnCount)
+        for step in stepsBefore..<heard.rowCount {
+            for (index, value) in heard.row(step).enumerated() { mean[index] += value / Float(steps) }
         }
-        var embedding = [Float](repeating: 0, count: model.configuration.projection.embeddingSize)
-        mean.withUnsafeBufferPointer { pooled in
-            embedding.withUnsafeMutableBufferPointer { projection.project(pooled, into: $0) }
-        }
-        return embedding
+        return projection.project(Matrix(rowCount: 1, columnCount: mean.count, values: mean)).values
     }
 }

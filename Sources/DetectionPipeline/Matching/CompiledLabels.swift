@@ -15,9 +15,9 @@ package struct CompiledLabels: Sendable {
     package let promptRanges: [Range<Int>]
     /// |L·y|² / 2 of every prompt.
     let promptHalfNorms: [Float]
-    /// Mean of each label's similarity over the model's background windows.
-    package let backgroundMean: [Float]
-    /// 1 / standard deviation of each label's similarity over the model's background windows.
+    /// Median of each label's similarity over the model's background windows.
+    package let backgroundMedian: [Float]
+    /// 1 / spread of each label's similarity over the model's background windows; see ``spreadQuantile``.
     package let backgroundScale: [Float]
     /// [bankCount x labelCount]: standardised scores of the model's reference bank.
     package let bankScores: Matrix
@@ -32,6 +32,11 @@ package struct CompiledLabels: Sendable {
             known[entry.name].flatMap { other.entries[$0].prompts == entry.prompts ? $0 : nil }
         }
     }
+
+    /// Where a normal distribution is one standard deviation above its median. The distance from the median to this quantile
+    /// is the spread: recordings of backgrounds hold some of the very sounds that labels name, and these few windows would
+    /// decide over a mean and a standard deviation.
+    static let spreadQuantile = 0.8413
 
     /// - Parameters:
     ///   - entries: At least one label; each has at least one prompt.
@@ -55,10 +60,10 @@ package struct CompiledLabels: Sendable {
         }
         let background = Self.similarities(
             of: bank.background, to: promptEmbeddings, halfNorms: promptHalfNorms, ranges: ranges)
-        (backgroundMean, backgroundScale) = Self.statistics(ofColumns: background)
+        (backgroundMedian, backgroundScale) = Self.statistics(ofColumns: background)
         bankScores = Self.standardised(
             Self.similarities(of: bank.reference, to: promptEmbeddings, halfNorms: promptHalfNorms, ranges: ranges),
-            mean: backgroundMean, scale: backgroundScale)
+            median: backgroundMedian, scale: backgroundScale)
     }
 
     /// Sets the score, 0 to 1, at which an event of a label begins.
@@ -78,19 +83,19 @@ package struct CompiledLabels: Sendable {
         Self.similarities(of: windows, to: promptEmbeddings, halfNorms: promptHalfNorms, ranges: promptRanges)
     }
 
-    /// Similarities in units of each label's spread over background, centred on its mean there.
+    /// Similarities in units of each label's spread over background, centred on its median there.
     ///
     /// - Parameter windows: [windowCount x embeddingSize], metric space.
     /// - Returns: [windowCount x labelCount]; about 0 ± 1 on background.
     package func standardisedScores(of windows: Matrix) -> Matrix {
-        Self.standardised(similarities(of: windows), mean: backgroundMean, scale: backgroundScale)
+        Self.standardised(similarities(of: windows), median: backgroundMedian, scale: backgroundScale)
     }
 
-    private static func standardised(_ similarities: Matrix, mean: [Float], scale: [Float]) -> Matrix {
+    private static func standardised(_ similarities: Matrix, median: [Float], scale: [Float]) -> Matrix {
         var scores = similarities
         for row in 0..<scores.rowCount {
             for label in 0..<scores.columnCount {
-                scores[row, label] = (scores[row, label] - mean[label]) * scale[label]
+                scores[row, label] = (scores[row, label] - median[label]) * scale[label]
             }
         }
         return scores
@@ -112,25 +117,25 @@ package struct CompiledLabels: Sendable {
         return result
     }
 
-    /// Mean and reciprocal standard deviation of every column.
-    private static func statistics(ofColumns matrix: Matrix) -> (mean: [Float], scale: [Float]) {
-        var means = [Float](repeating: 0, count: matrix.columnCount)
+    /// Median and reciprocal spread of every column.
+    private static func statistics(ofColumns matrix: Matrix) -> (median: [Float], scale: [Float]) {
+        var medians = [Float](repeating: 0, count: matrix.columnCount)
         var scales = [Float](repeating: 1, count: matrix.columnCount)
-        guard matrix.rowCount > 1 else { return (means, scales) }
+        guard matrix.rowCount > 1 else { return (medians, scales) }
         for column in 0..<matrix.columnCount {
-            var sum = 0.0
-            var squares = 0.0
-            for row in 0..<matrix.rowCount {
-                let value = Double(matrix[row, column])
-                sum += value
-                squares += value * value
-            }
-            let mean = sum / Double(matrix.rowCount)
-            let variance = max(squares / Double(matrix.rowCount) - mean * mean, 0)
-            means[column] = Float(mean)
+            let sorted = (0..<matrix.rowCount).map { matrix[$0, column] }.sorted()
+            medians[column] = quantile(0.5, ofSorted: sorted)
             // A label whose score never moves on background would turn rounding into huge scores.
-            scales[column] = Float(1 / max(variance.squareRoot(), 1e-4))
+            scales[column] = 1 / max(quantile(spreadQuantile, ofSorted: sorted) - medians[column], 1e-4)
         }
-        return (means, scales)
+        return (medians, scales)
+    }
+
+    /// Linear interpolation between the two nearest values, as `numpy.quantile`.
+    private static func quantile(_ fraction: Double, ofSorted values: [Float]) -> Float {
+        let place = fraction * Double(values.count - 1)
+        let below = Int(place)
+        let above = min(below + 1, values.count - 1)
+        return values[below] + Float(place - Double(below)) * (values[above] - values[below])
     }
 }

@@ -60,7 +60,7 @@ package struct LabelMatcher {
             for prompt in labels.promptRanges[label] {
                 best = max(best, products[prompt] - labels.promptHalfNorms[prompt])
             }
-            let standardised = (best - halfNorm - labels.backgroundMean[label]) * labels.backgroundScale[label]
+            let standardised = (best - halfNorm - labels.backgroundMedian[label]) * labels.backgroundScale[label]
             let score = baseline.subtracted(from: standardised, label: label)
             standardisedScores[label] = score
             costs[label] = -score

@@ -5,7 +5,7 @@ package import TensorKernels
 package struct ReferenceBank: Sendable {
     /// [referenceCount x embeddingSize]: windows of training clips, the anchors of the streaming transport.
     package let reference: Matrix
-    /// [backgroundCount x embeddingSize]: windows of training backgrounds; give each label's mean and spread.
+    /// [backgroundCount x embeddingSize]: windows of training backgrounds; give each label's median and spread.
     package let background: Matrix
 
     /// Reads `bank.reference` and `bank.background`.

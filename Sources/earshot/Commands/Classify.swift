@@ -24,6 +24,8 @@ struct Classify: ParsableCommand {
             valueName: "mode"))
     var match = MatchMode.argmax
 
+    @OptionGroup var passes: PassOptions
+
     @Flag(help: "Print JSON lines instead of a table.")
     var jsonl = false
 
@@ -37,7 +39,7 @@ struct Classify: ParsableCommand {
     func run() throws {
         let model = try self.model.load()
         let compiled = try self.model.compile(try labels.entries(for: model), for: model)
-        var reader = try ClipReader(model)
+        var reader = try ClipReader(model, passes)
         var clips: [(file: String, embedding: [Float])] = []
         for file in files {
             if let embedding = reader.embed(file) { clips.append((file, embedding)) }
@@ -80,15 +82,24 @@ struct Classify: ParsableCommand {
 
 extension MatchMode: ExpressibleByArgument {}
 
+/// Which of a model's encoders hear clips.
+struct PassOptions: ParsableArguments {
+    @Flag(
+        help: ArgumentHelp(
+            "Hear clips with the stream's encoder alone.",
+            discussion: "Default: also with the model's second one, which looks further ahead than a stream can wait."))
+    var onePass = false
+}
+
 /// Reads and embeds clips; a file that cannot be read in full is a line on standard error.
 struct ClipReader: ~Copyable {
     private let sampleRate: Int
     private var embedder: ClipEmbedder
     private(set) var hadProblems = false
 
-    init(_ model: DetectionModel) throws {
+    init(_ model: DetectionModel, _ passes: PassOptions) throws {
         sampleRate = model.sampleRate
-        embedder = try ClipEmbedder(model)
+        embedder = try ClipEmbedder(model, hasSecondPass: !passes.onePass)
     }
 
     /// - Returns: The clip's embedding; nil where nothing could be decoded.

@@ -34,6 +34,8 @@ struct EvaluateTagging: ParsableCommand {
             discussion: "Every category must be a label in it. Default: the manifest's categories.", valueName: "file"))
     var labels: String?
 
+    @OptionGroup var passes: PassOptions
+
     @Flag(help: "Print one JSON object instead of a table.")
     var json = false
 
@@ -54,7 +56,7 @@ struct EvaluateTagging: ParsableCommand {
         }
         let indexByName = Dictionary(
             entries.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
-        var reader = try ClipReader(model)
+        var reader = try ClipReader(model, passes)
         var embeddings: [[Float]] = []
         var truth: [Int] = []
         for clip in manifest.clips {

@@ -1,4 +1,4 @@
-"""Per-class R@1 and confusion of a model directory on ESC-50 fold 1, each clip heard in context."""
+"""Per-class R@1 and confusion of a model directory on ESC-50 fold 1, clips embedded as `earshot classify` does."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ def fold_scores(folder: Path, data: Path, cache: Path) -> tuple[np.ndarray, np.n
     model = ReferenceModel(folder)
     paths, categories = read_esc50(data / "eval/esc50-fold1")
     labels = sorted(set(categories))
-    clips = (model.steps_in_context(load_samples(path)).mean(dim=0) for path in tqdm(paths, desc="clips", mininterval=5))
-    audio = torch.stack([model.embed_audio(pooled) for pooled in clips])
+    audio = torch.stack([model.embed_clip(load_samples(path)) for path in tqdm(paths, desc="clips", mininterval=5)])
     text = model.embed_text(torch.from_numpy(np.asarray(TextEmbedder(cache)([template(label) for label in labels]))))
     scores = -torch.cdist(audio.double(), text.double()).square() / 2
     return scores.numpy(), np.array([labels.index(category) for category in categories]), labels
