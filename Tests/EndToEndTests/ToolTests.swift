@@ -37,6 +37,20 @@ import Testing
         #expect(partly.exit == .status(2) && partly.errors.count == 1 && partly.output.count == 1, "\(partly)")
     }
 
+    @Test func onePassIsAnother() async throws {
+        let place = try Workplace()
+        let labels = try place.labelFile("dog", "siren", "rain")
+        let clip = try place.folder.write("clip.wav", waveFile(noise(seconds: 1)))
+        func scores(_ arguments: String...) async throws -> [String: Double] {
+            let outcome = try await place.earshot(
+                "classify", arguments: ["--labels", labels, "--jsonl"] + arguments + [clip])
+            #expect(outcome.exit == .status(0) && outcome.output.count == 1, "\(outcome)")
+            let ranking = try JSONDecoder().decode(Clip.self, from: Data(outcome.output.joined().utf8)).ranking
+            return Dictionary(uniqueKeysWithValues: ranking.map { ($0.label, $0.score) })
+        }
+        #expect(try await scores() != scores("--one-pass"))
+    }
+
     @Test func evaluatesTagging() async throws {
         let place = try Workplace()
         var manifest = "filename,category\n"
@@ -49,7 +63,7 @@ import Testing
             "evaluate", "tagging", arguments: ["--manifest", file, "--audio", place.folder.path, "--json"])
         #expect(outcome.exit == .status(0) && outcome.output.count == 1, "\(outcome)")
         let report = try jsonObject(outcome.output.joined())
-        #expect(report["clips"] as? Int == 4 && report["labels"] as? Int == 4)
+        #expect(report["clips"] as? Int == 4 && report["labels"] as? Int == 4 && report["passes"] as? Int == 2)
         let modes = try #require(report["modes"] as? [String: [String: Double]])
         #expect(Set(modes.keys) == ["argmax", "transport", "balanced"])
         for (mode, figures) in modes {
@@ -58,8 +72,8 @@ import Testing
             #expect(recall[0] >= 0 && recall[0] <= 1 && recall[1] == 1 && recall[2] == 1, "\(mode): \(figures)")
         }
         let table = try await place.earshot(
-            "evaluate", "tagging", arguments: ["--manifest", file, "--audio", place.folder.path])
-        #expect(table.output.count == 5, "\(table.output)")
+            "evaluate", "tagging", arguments: ["--one-pass", "--manifest", file, "--audio", place.folder.path])
+        #expect(table.output.first?.contains("one pass") == true && table.output.count == 5, "\(table.output)")
     }
 
     /// One label that is heard in every sound, so that the figures are known beforehand.

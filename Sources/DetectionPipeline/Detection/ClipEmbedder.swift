@@ -25,6 +25,9 @@ package struct ClipEmbedder {
         passes = [(stream, 1 - configuration.share), (second, configuration.share)]
     }
 
+    /// How many encoders hear each clip: 1 or 2.
+    package var passCount: Int { passes.count }
+
     /// - Parameter samples: Mono, at the model's rate; at least one sample.
     /// - Returns: [embeddingSize], in metric space (L·x).
     package mutating func embed(_ samples: [Float]) -> [Float] {

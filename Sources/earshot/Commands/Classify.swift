@@ -102,6 +102,9 @@ struct ClipReader: ~Copyable {
         embedder = try ClipEmbedder(model, hasSecondPass: !passes.onePass)
     }
 
+    /// How many encoders hear each clip.
+    var passCount: Int { embedder.passCount }
+
     /// - Returns: The clip's embedding; nil where nothing could be decoded.
     mutating func embed(_ path: String) -> [Float]? {
         do {

@@ -74,7 +74,7 @@ struct EvaluateTagging: ParsableCommand {
         let matcher = ClipMatcher(
             compiled, bank: model.bank, regularization: regularization ?? model.clipRegularization)
         var report = TaggingReport(
-            model: model.configuration.name, clips: embeddings.count, labels: entries.count,
+            model: model.configuration.name, clips: embeddings.count, labels: entries.count, passes: reader.passCount,
             modalityGap: rounded(try modalityGap(audio: windows, text: compiled.promptEmbeddings), 4), modes: [:])
         for mode in MatchMode.allCases {
             let scores = try TaggingScores(scores: try matcher.scores(of: windows, mode: mode), truth: truth)
@@ -110,17 +110,21 @@ struct TaggingReport: Encodable {
     let model: String
     let clips: Int
     let labels: Int
+    /// Encoders that heard each clip.
+    let passes: Int
     let modalityGap: Double
     var modes: [String: Figures]
 
     enum CodingKeys: String, CodingKey {
-        case model, clips, labels
+        case model, clips, labels, passes
         case modalityGap = "modality_gap"
         case modes
     }
 
     func printTable() {
-        print("\(clips) clips, \(labels) labels, model \(model), modality gap \(modalityGap)")
+        print(
+            "\(clips) clips, \(labels) labels, model \(model), \(passes == 1 ? "one pass" : "\(passes) passes"), "
+                + "modality gap \(modalityGap)")
         print("match       R@1     R@5     R@10    mAP@10")
         for mode in MatchMode.allCases {
             guard let figures = modes[mode.rawValue] else { continue }
