@@ -59,7 +59,7 @@ import Testing
         // 16 steps to the frame, the last window's rest included, so that samples repeat as frames do.
         let turn = noise(seconds: 1.28, seed: 1) + silence(seconds: 0.64) + noise(seconds: 0.64, seed: 2)
         let (once, often) = (try embedding(of: turn), try embedding(of: turn + turn + turn + turn.prefix(480)))
-        let comparison = compare(once, often, absolute: 0.05, name: "three turns")
+        let comparison = compare(once, often, absolute: 0.02, name: "three turns")
         #expect(comparison.holds, "\(comparison)")
     }
 

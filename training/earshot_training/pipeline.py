@@ -202,7 +202,8 @@ class Run:
         encoder.eval().requires_grad_(False)
         steps = steps_of_clips(encoder, self.frames, self.folder / "second.steps.npz")
         chosen = self.settings["train_heads"] | self.settings["tune_heads"]
-        HeadTrainer(heads, encoder, steps, self.clips, self.banks, self.text, chosen, self.usable).standardise()
+        # A trainer begins by measuring the mean and spread of the tags; nothing is trained here.
+        HeadTrainer(heads, encoder, steps, self.clips, self.banks, self.text, chosen, self.usable)
         return encoder, heads.eval().requires_grad_(False)
 
     def from_directory(self, folder: Path) -> tuple[AudioEncoder, Heads]:

@@ -2,7 +2,7 @@
 ///
 /// A place has sounds of its own (a fan, a road) that are a little like some labels all the time. What is always there
 /// is no news; the mean follows it within `seconds`, and more slowly while a score stands out, so that a lasting sound
-/// is not soon taken for the place. Scores that are usually below the background's mean stay as they are. The mean
+/// is not soon taken for the place. Scores that are usually below the background's median stay as they are. The mean
 /// begins at `start`: before a place has been heard, only what stands out very much is news.
 package struct ScoreBaseline: Sendable {
     package struct Configuration: Sendable, Equatable {
