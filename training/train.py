@@ -53,13 +53,15 @@ def main() -> None:
         encoder = run.distilled()
         encoder = run.finetuned(encoder, run.heads_on(encoder, "distilled"))
         heads = run.heads_on(encoder, "finetuned")
+        unheard = "no stage heard"
     else:
         encoder, heads = run.from_directory(arguments.start)
+        unheard = "the stages from the streams on did not hear (those before them may have)"
     encoder, heads = run.tuned_on_streams(encoder, heads)
     heads = run.tuned_on_clips(encoder, heads)
     second = run.second_pass(heads)
     run.write(encoder, heads, second, arguments.output)
-    run.report(encoder, heads, second[0], arguments.output, "training/train.sh")
+    run.report(encoder, heads, second[0], arguments.output, unheard, "training/train.sh")
 
 
 if __name__ == "__main__":

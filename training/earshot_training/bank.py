@@ -41,9 +41,9 @@ def random_windows(steps: StepCache, clips: np.ndarray, length: int, rng: np.ran
     return steps.means(clips, starts, lengths)
 
 
-def build_bank(encoder: AudioEncoder, heads: Heads, steps: StepCache, clips: list[Clip], window: int, reference: int, background: int, seed: int) -> dict[str, np.ndarray]:
+def build_bank(encoder: AudioEncoder, heads: Heads, steps: StepCache, clips: list[Clip], usable: np.ndarray, window: int, reference: int, background: int, seed: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
-    sounding = np.array([row for row, clip in enumerate(clips) if clip.labels and not is_background(clip)])
+    sounding = np.array([row for row, clip in enumerate(clips) if usable[row] and clip.labels and not is_background(clip)])
     pooled = random_windows(steps, rng.permutation(sounding), window, rng)
     with torch.no_grad():
         logits = encoder.logits_of(encoder.hidden_of(pooled))
@@ -56,7 +56,7 @@ def build_bank(encoder: AudioEncoder, heads: Heads, steps: StepCache, clips: lis
         seen[tag] = rounds[row] + 1
     chosen = np.argsort(rounds, kind="stable")[:reference]
 
-    quiet = np.array([row for row, clip in enumerate(clips) if is_background(clip)])
+    quiet = np.array([row for row, clip in enumerate(clips) if usable[row] and is_background(clip)])
     weights = np.minimum(steps.counts[quiet], 4 * window).astype(np.float64)
     rows = rng.choice(quiet, background, p=weights / weights.sum())
     return {

@@ -71,7 +71,7 @@ do. *argmax*: each clip alone; *balanced*: the transductive
 protocol of the m-LTM paper, entropic transport ({regularisation}) over all 400 clips x 50 labels with uniform marginals.
 Fold 1 was looked at during development: recipes and
 a few of their settings (shares of averaged weights, what texts recall) were chosen with its figures in view. *held-out sources*: {held_out[clips]} clips of
-training collections that the stages from the streams on did not hear (those before them did), heard once, against all
+training collections that {unheard}, heard once, against all
 {held_out[labels]} labels that occur among them, one prompt each; a hit is any label of the clip.
 
 | | R@1 | R@5 | R@10 | mAP@10 |
@@ -138,13 +138,13 @@ def results_table(results: dict[str, dict]) -> str:
     )  # fmt: skip
 
 
-def write_card(folder: Path, clips: list[Clip], encoder: AudioEncoder, heads: Heads, second: AudioEncoder, results: dict[str, dict], held_out: dict[str, float], frozen: int, regularisation: float, command: str) -> None:
+def write_card(folder: Path, clips: list[Clip], encoder: AudioEncoder, heads: Heads, second: AudioEncoder, results: dict[str, dict], held_out: dict[str, float], frozen: int, regularisation: float, unheard: str, command: str) -> None:
     count = lambda module: sum(parameter.numel() for parameter in module.parameters())
     text = CARD.format(
         parameters=f"{(count(encoder) + count(second) + count(heads)) / 1e6:.2f} M", encoder_parameters=f"{count(encoder) / 1e6:.2f} M", head_parameters=f"{count(heads) / 1e6:.2f} M",
         megabytes=(folder / "model.safetensors").stat().st_size / 1e6, encoder_macs=encoder_macs(encoder) / 1e6, window_macs=window_macs(encoder, heads) / 1e6,
         lookahead=lookahead_frames(encoder.plan) * 10,
-        second_macs=encoder_macs(second) / 1e6, second_lookahead=lookahead_frames(second.plan) * 10, command=command, frozen=frozen, held_out=held_out, regularisation=f"ε = {regularisation}",
+        second_macs=encoder_macs(second) / 1e6, second_lookahead=lookahead_frames(second.plan) * 10, command=command, frozen=frozen, held_out=held_out, unheard=unheard, regularisation=f"ε = {regularisation}",
         hours=sum(clip.seconds for clip in clips) / 3600, files=len(clips), sources=len({clip.source for clip in clips}),
         kinds=table(clips, lambda clip: clip.kind), licences=table(clips, lambda clip: clip.licence, most=25), results=results_table(results),
         sounds=load_file(folder / "model.safetensors")["retrieval.keys"].shape[0],

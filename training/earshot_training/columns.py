@@ -87,10 +87,10 @@ class Stretches:
     target: np.ndarray
 
 
-def choose_stretches(cache: FrameCache, seed: int, per_clip_seconds: float = 4.0, most: int = 8) -> list[tuple[int, int, int]]:
-    """About one stretch per `per_clip_seconds` of each clip, at random places and of random lengths."""
+def choose_stretches(cache: FrameCache, usable: np.ndarray, seed: int, per_clip_seconds: float = 4.0, most: int = 8) -> list[tuple[int, int, int]]:
+    """About one stretch per `per_clip_seconds` of each usable clip, at random places and of random lengths."""
     rng, chosen = np.random.default_rng(seed), []
-    for clip in range(len(cache)):
+    for clip in map(int, np.flatnonzero(usable)):
         frames = cache.frame_count(clip)
         fitting = [length for length in LENGTHS if length <= frames]
         if not fitting:
@@ -102,11 +102,11 @@ def choose_stretches(cache: FrameCache, seed: int, per_clip_seconds: float = 4.0
 
 
 @torch.no_grad()
-def build_stretches(teacher: AudioEncoder, cache: FrameCache, folder: Path, name: str, seed: int) -> Stretches:
+def build_stretches(teacher: AudioEncoder, cache: FrameCache, usable: np.ndarray, folder: Path, name: str, seed: int) -> Stretches:
     """Computes the teacher's embedding of each stretch once."""
     path = folder / f"{name}.stretches.npz"
     if not path.exists():
-        chosen = sorted(choose_stretches(cache, seed), key=lambda item: (item[2], item[0]))
+        chosen = sorted(choose_stretches(cache, usable, seed), key=lambda item: (item[2], item[0]))
         target, position = np.empty((len(chosen), 384), np.float16), 0
         progress = tqdm(total=len(chosen), desc=f"teacher {name}", mininterval=10)
         while position < len(chosen):

@@ -58,12 +58,12 @@ def mixture(cache: FrameCache, frontend: LogMel, rng: np.random.Generator, weigh
 
 @torch.no_grad()
 def build_mixtures(
-    encoder: AudioEncoder, teacher: AudioEncoder, split: int, cache: FrameCache, folder: Path, count: int, seed: int
+    encoder: AudioEncoder, teacher: AudioEncoder, split: int, cache: FrameCache, usable: np.ndarray, folder: Path, count: int, seed: int
 ) -> tuple[ColumnCache, Stretches]:
     name, channels = f"mixtures-{seed}", encoder.plan[split - 1].output_channels
     if not (folder / f"{name}.stretches.npz").exists():
         rng, frontend, tail = np.random.default_rng((seed, 77)), LogMel(), lookahead_frames(encoder.plan)
-        weights = np.sqrt(cache.index[:, 1].astype(np.float64))
+        weights = np.sqrt(cache.index[:, 1].astype(np.float64)) * usable
         weights /= weights.sum()
         index, start, length, target, sounding, first = [], [], [], [], [], 0
         with open(folder / f"{name}.columns", "wb") as file:

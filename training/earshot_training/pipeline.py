@@ -63,6 +63,13 @@ class Run:
         return read_manifest(self.data / "train")
 
     @cached_property
+    def usable(self) -> np.ndarray:
+        """Which clips may be learned from: all but those of held-out sources."""
+        usable = np.zeros(len(self.clips), bool)
+        usable[split_rows(self.clips)[0]] = True
+        return usable
+
+    @cached_property
     def frames(self) -> FrameCache:
         return build_cache([clip.path for clip in self.clips], self.cache, "train")
 
@@ -96,9 +103,9 @@ class Run:
     @cached_property
     def targets(self) -> list[tuple[ColumnCache, Stretches]]:
         """What distillation learns from: stretches of the clips, then augmented mixtures."""
-        stretches = build_stretches(self.teacher, self.frames, self.cache, "train", self.settings["seed"])
+        stretches = build_stretches(self.teacher, self.frames, self.usable, self.cache, "train", self.settings["seed"])
         count, encoder = self.settings["mixtures"]["per_seed"], self.fresh_encoder()
-        mixtures = [build_mixtures(encoder, self.teacher, self.split, self.frames, self.cache, count, seed) for seed in self.settings["mixtures"]["seeds"]]
+        mixtures = [build_mixtures(encoder, self.teacher, self.split, self.frames, self.usable, self.cache, count, seed) for seed in self.settings["mixtures"]["seeds"]]
         return [(self.columns, stretches), *mixtures]
 
     @property
@@ -130,7 +137,7 @@ class Run:
         """Heads trained on a frozen encoder."""
         path, heads = self.folder / f"{name}.heads.pt", self.fresh_heads()
         if not path.exists():
-            trainer = HeadTrainer(heads, encoder, self.steps(encoder, name), self.clips, self.banks, self.text, self.settings["train_heads"])
+            trainer = HeadTrainer(heads, encoder, self.steps(encoder, name), self.clips, self.usable, self.banks, self.text, self.settings["train_heads"])
             probe = lambda now: self.probe(encoder, now)
             heads = trainer.train(self.folder / name, probe)
             torch.save(heads.state_dict(), path)
@@ -146,7 +153,7 @@ class Run:
             steps, states = self.steps(encoder, "distilled"), []
             for number, leg in enumerate(self.settings["finetune"]["legs"], start=1):
                 settings = self.settings["train_heads"] | self.settings["finetune"] | leg
-                tuner = FineTuner(heads, encoder, steps, self.clips, self.banks, self.text, settings)
+                tuner = FineTuner(heads, encoder, steps, self.clips, self.usable, self.banks, self.text, settings)
                 tuner.connect(self.teacher, self.columns, [StretchBatches(*target, settings["teacher_frames"]) for target in self.targets])
                 tuner.add_mixtures([(*target, clips) for target, clips in zip(self.targets[1:], self.mixed_clips)])
                 heads = tuner.train(self.folder / f"finetune-{number}")
@@ -155,13 +162,6 @@ class Run:
             torch.save(mean, path)
         encoder.load_state_dict(torch.load(path, weights_only=True))
         return encoder.eval().requires_grad_(False)
-
-    @cached_property
-    def usable(self) -> np.ndarray:
-        """Which clips the stages from the streams on may learn from: all but those of held-out sources."""
-        usable = np.zeros(len(self.clips), bool)
-        usable[split_rows(self.clips)[0]] = True
-        return usable
 
     def tuned_on_streams(self, encoder: AudioEncoder, heads: Heads) -> tuple[AudioEncoder, Heads]:
         """Encoder and heads end to end on simulated streams; each round gives a mean of the weights before and after,
@@ -189,7 +189,7 @@ class Run:
         path, chosen = self.folder / "clips.heads.pt", self.settings["train_heads"] | self.settings["tune_heads"]
         if not path.exists():
             before = copy.deepcopy(heads.state_dict())
-            trainer = HeadTrainer(heads, encoder, self.clip_steps(encoder), self.clips, self.banks, self.text, chosen, self.usable)
+            trainer = HeadTrainer(heads, encoder, self.clip_steps(encoder), self.clips, self.usable, self.banks, self.text, chosen)
             heads = trainer.train(self.folder / "clips")
             torch.save(mean_of(before, heads.state_dict(), chosen["start_share"]), path)
         heads.load_state_dict(torch.load(path, weights_only=True))
@@ -203,7 +203,7 @@ class Run:
         steps = steps_of_clips(encoder, self.frames, self.folder / "second.steps.npz")
         chosen = self.settings["train_heads"] | self.settings["tune_heads"]
         # A trainer begins by measuring the mean and spread of the tags; nothing is trained here.
-        HeadTrainer(heads, encoder, steps, self.clips, self.banks, self.text, chosen, self.usable)
+        HeadTrainer(heads, encoder, steps, self.clips, self.usable, self.banks, self.text, chosen)
         return encoder, heads.eval().requires_grad_(False)
 
     def from_directory(self, folder: Path) -> tuple[AudioEncoder, Heads]:
@@ -214,20 +214,21 @@ class Run:
 
     def write(self, encoder: AudioEncoder, heads: Heads, second: tuple[AudioEncoder, Heads], output: Path) -> None:
         steps = self.clip_steps(encoder)
-        bank = build_bank(encoder, heads, steps, self.clips, **self.settings["bank"])
+        bank = build_bank(encoder, heads, steps, self.clips, self.usable, **self.settings["bank"])
         retrieval = build_retrieval(encoder, heads, steps, self.clips, self.usable, read_label_phrases(self.data / "train"), self.text)
         frames = random_stretches(self.frames, np.random.default_rng(self.settings["seed"]), 32, 400)
         centre = measured_centre(encoder, torch.from_numpy(frames)) + self.settings["export"]["centre_shift"]
         settings = self.settings["export"] | {"center_frames": centre, "second_share": self.settings["second_pass"]["share"]}
         export(output, encoder, heads, second, bank, retrieval, settings, self.text)
 
-    def report(self, encoder: AudioEncoder, heads: Heads, second: AudioEncoder, output: Path, command: str) -> None:
-        """MODEL_CARD.md with figures measured on the exported files, whose JSON goes beside the logs."""
+    def report(self, encoder: AudioEncoder, heads: Heads, second: AudioEncoder, output: Path, unheard: str, command: str) -> None:
+        """MODEL_CARD.md with figures measured on the exported files, whose JSON goes beside the logs. `unheard`: which stages
+        did not hear the held-out sources."""
         results = evaluate_directory(output, self.data, self.cache, fold_wordings(self.data))
         (self.folder / "figures.json").write_text(json.dumps(results, indent=1))
         regularisation, model = self.settings["export"]["transport"]["clip_regularization"], ReferenceModel(output)
         held_out = self.held_out(encoder, heads, model.embed_text)
-        write_card(output, self.clips, encoder, heads, second, results, held_out, self.settings["streams"]["frozen"], regularisation, command)
+        write_card(output, self.clips, encoder, heads, second, results, held_out, self.settings["streams"]["frozen"], regularisation, unheard, command)
         print(json.dumps(results, indent=1))
 
     # Development figures: looked at, never fitted to

@@ -33,10 +33,9 @@ LOSS_NAMES = ("tags", "labels", "tag_labels", "distil", "captions", "transport",
 
 class HeadTrainer:
     def __init__(
-        self, heads: Heads, encoder: AudioEncoder, steps: StepCache, clips: list[Clip], banks: TextBanks, text: TextEmbedder, settings: dict,
-        usable: np.ndarray | None = None,
+        self, heads: Heads, encoder: AudioEncoder, steps: StepCache, clips: list[Clip], usable: np.ndarray, banks: TextBanks, text: TextEmbedder, settings: dict,
     ):  # fmt: skip
-        """`usable`: which clips may be learned from, all where it is not given."""
+        """`usable`: which clips may be learned from."""
         self.heads, self.encoder, self.steps, self.banks, self.settings = heads, encoder, steps, banks, settings
         self.label_index = {name: index for index, name in enumerate(banks.label_names)}
         self.labels = torch.zeros(len(clips), len(banks.label_names), dtype=torch.bool)
@@ -44,8 +43,7 @@ class HeadTrainer:
             for label in clip.labels:
                 self.labels[row, self.label_index[label]] = True
         self.captions = Phrases(text, [clip.captions or [""] for clip in clips])
-        able = self.labels.any(dim=1).numpy() & np.array([bool(clip.captions) for clip in clips])
-        able = able if usable is None else able & usable
+        able = self.labels.any(dim=1).numpy() & usable & np.array([bool(clip.captions) for clip in clips])
         frequency = self.labels[torch.from_numpy(able)].sum(dim=0).clamp_min(1).double()
         rarity = (self.labels.double() / frequency.pow(settings["rarity"])).sum(1) / self.labels.sum(1).clamp_min(1)
         weights = np.where(able, rarity.numpy(), 0.0)
