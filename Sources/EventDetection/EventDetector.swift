@@ -2,8 +2,10 @@
 ///
 /// For each label on its own, equal to these passes over the whole score matrix:
 /// 1. median filter over `medianFilterLength` steps around each step, -∞ outside of the stream; silent steps are -∞;
-/// 2. hysteresis: a run is a stretch of score ≥ `offThreshold` that reaches `onThreshold`, begun at most
-///    `maximumOnsetLead` before the step that first does: a sound builds up in the scores before it is sure;
+/// 2. hysteresis: a run is a stretch of score ≥ `offThreshold` that becomes sure: it reaches `onThreshold`, or the mean
+///    over the last `sustainedLength` steps reaches `sustainedShare` of it (a sound that goes on needs less than a
+///    short one; negative scores and steps outside of the stream count as 0). It begins at most `maximumOnsetLead`
+///    before the step that makes it sure: a sound builds up in the scores before;
 /// 3. runs shorter than `minimumEventLength` are dropped;
 /// 4. runs less than `minimumEventGap` apart are joined (the order of `dcase_util`: short runs first, so that two
 ///    clicks do not make an event);
@@ -21,6 +23,9 @@ package struct EventDetector: Sendable {
     private var levels: [Float]
     private var silent: [Bool]
     private var sorted: [Float]
+    /// The last `sustainedLength` decided scores, 0 where negative: [sustainedLength x labelCount], a ring.
+    private var decided: [Float]
+    private var decidedCount = 0
     /// Steps of the ring that hold something since the start or the last gap, counting the padding at the end.
     private var stepCount = 0
     /// First sample of the step that should come next.
@@ -29,7 +34,7 @@ package struct EventDetector: Sendable {
     package private(set) var nextEvent: UInt64
 
     private struct State {
-        // The run of hysteresis: above the off threshold, has reached the on threshold, has lasted long enough.
+        // The run of hysteresis: above the off threshold, is sure, has lasted long enough.
         var isActive = false
         var isConfirmed = false
         var isCounted = false
@@ -56,6 +61,8 @@ package struct EventDetector: Sendable {
         precondition(
             configuration.medianFilterLength > 0 && configuration.medianFilterLength % 2 == 1,
             "medianFilterLength \(configuration.medianFilterLength) is not odd")
+        precondition(configuration.sustainedLength > 0, "sustainedLength is not positive")
+        precondition(configuration.sustainedShare >= 0, "sustainedShare is negative")
         precondition(configuration.minimumEventGap >= 0, "minimumEventGap is negative")
         precondition(configuration.updateInterval.map { $0 > 0 } ?? true, "updateInterval is not positive")
         for (index, label) in configuration.labels.enumerated() {
@@ -72,6 +79,7 @@ package struct EventDetector: Sendable {
         levels = [Float](repeating: -.infinity, count: length)
         silent = [Bool](repeating: false, count: length)
         sorted = [Float](repeating: 0, count: length)
+        decided = [Float](repeating: 0, count: configuration.sustainedLength * labelCount)
     }
 
     /// Goes on with the cooldowns of a detector of the same stream that this one replaces.
@@ -121,6 +129,7 @@ package struct EventDetector: Sendable {
             states[label].isActive = false
         }
         for index in scores.indices { scores[index] = -.infinity }
+        for index in decided.indices { decided[index] = 0 }
         stepCount = 0
         nextStart = nil
     }
@@ -150,8 +159,11 @@ package struct EventDetector: Sendable {
     private mutating func decide(start: Int64, emit: (EventTransition) -> Void) {
         let length = configuration.medianFilterLength
         let slot = (stepCount - 1 - configuration.delayInSteps) % length
+        let row = decidedCount % configuration.sustainedLength * labelCount
+        decidedCount += 1
         for label in 0..<labelCount {
             let score = silent[slot] ? -.infinity : median(label)
+            decided[row + label] = max(score, 0)
             advance(label, score: score, level: levels[slot], start: start, emit: emit)
         }
     }
@@ -169,6 +181,16 @@ package struct EventDetector: Sendable {
             sorted[position] = score
         }
         return sorted[length / 2]
+    }
+
+    /// Whether the score, or its mean over the last steps, is high enough for an event.
+    private func isSure(_ label: Int, score: Float) -> Bool {
+        let threshold = configuration.labels[label].onThreshold
+        if score >= threshold { return true }
+        guard configuration.sustainedShare < 1 else { return false }
+        var sum: Float = 0
+        for index in stride(from: label, to: decided.count, by: labelCount) { sum += decided[index] }
+        return sum >= configuration.sustainedShare * threshold * Float(configuration.sustainedLength)
     }
 
     private mutating func advance(
@@ -192,7 +214,7 @@ package struct EventDetector: Sendable {
         if !states[label].isConfirmed {
             // The earliest that this run can still be said to begin.
             states[label].runStart = max(states[label].runStart, start - configuration.maximumOnsetLead)
-            states[label].isConfirmed = score >= settings.onThreshold
+            states[label].isConfirmed = isSure(label, score: score)
             closeUnlessJoined(label, byRunFrom: states[label].runStart, emit: emit)
         }
         states[label].runPeak = max(states[label].runPeak, score)

@@ -23,6 +23,10 @@ package struct EventDetectorConfiguration: Equatable, Sendable {
     package var stepLength: Int64
     /// Steps in the median filter: odd, 1 for none. It delays decisions by half of it, not the times in them.
     package var medianFilterLength = 1
+    /// Steps whose mean score makes a run count as well as one score does, > 0.
+    package var sustainedLength = 1
+    /// What that mean must reach, as a share of a label's `onThreshold`; ≥ 0, from 1 on it makes no difference.
+    package var sustainedShare: Float = 1
     /// The most samples that a run reaches back from the step that makes it count; ≥ 0.
     package var maximumOnsetLead: Int64 = 0
     /// Runs of a label less than this many samples apart are one event; 0 closes no gap.
@@ -45,14 +49,12 @@ extension EventDetectorConfiguration {
     package struct InSeconds: Equatable, Sendable {
         package struct Label: Equatable, Sendable {
             package var onThreshold: Float
-            /// nil: `onThreshold` less `hysteresis`.
-            package var offThreshold: Float?
+            package var offThreshold: Float
             package var minimumEventLength: Double?
             package var cooldown: Double?
 
             package init(
-                onThreshold: Float, offThreshold: Float? = nil, minimumEventLength: Double? = nil,
-                cooldown: Double? = nil
+                onThreshold: Float, offThreshold: Float, minimumEventLength: Double? = nil, cooldown: Double? = nil
             ) {
                 self.onThreshold = onThreshold
                 self.offThreshold = offThreshold
@@ -63,13 +65,15 @@ extension EventDetectorConfiguration {
 
         /// Rounded to an odd number of steps.
         package var medianFilterLength = 0.0
+        /// Rounded to steps, at least one.
+        package var sustainedLength = 0.0
+        package var sustainedShare: Float = 1
         package var maximumOnsetLead = 0.0
         package var minimumEventGap = 0.0
         package var updateInterval: Double?
         /// Where a label says nothing.
         package var minimumEventLength = 0.0
         package var cooldown = 0.0
-        package var hysteresis: Float = 0
         package var labels: [Label]
 
         package init(labels: [Label]) {
@@ -92,12 +96,14 @@ extension EventDetectorConfiguration {
             labels: seconds.labels.map { label in
                 Label(
                     onThreshold: label.onThreshold,
-                    offThreshold: label.offThreshold ?? label.onThreshold - seconds.hysteresis,
+                    offThreshold: label.offThreshold,
                     minimumEventLength: samples(label.minimumEventLength ?? seconds.minimumEventLength),
                     cooldown: samples(label.cooldown ?? seconds.cooldown))
             })
         // The nearest odd number: 2 * floor(steps / 2) + 1.
         medianFilterLength = Int(samples(seconds.medianFilterLength) / (2 * stepLength)) * 2 + 1
+        sustainedLength = max(1, Int((Double(samples(seconds.sustainedLength)) / Double(stepLength)).rounded()))
+        sustainedShare = seconds.sustainedShare
         maximumOnsetLead = samples(seconds.maximumOnsetLead)
         minimumEventGap = samples(seconds.minimumEventGap)
         updateInterval = seconds.updateInterval.map(samples)

@@ -41,6 +41,8 @@ import Testing
         let labelCount = Int.random(in: 1...4, using: &random)
         var configuration = configuration(labels: labelCount)
         configuration.medianFilterLength = [1, 3, 5, 9].randomElement(using: &random)!
+        configuration.sustainedLength = .random(in: 1...20, using: &random)
+        configuration.sustainedShare = .random(in: 0.3...1.2, using: &random)
         // Not only whole steps.
         configuration.minimumEventGap = .random(in: 0...700, using: &random)
         configuration.maximumOnsetLead = Bool.random(using: &random) ? 0 : .random(in: 0...1500, using: &random)
@@ -112,6 +114,42 @@ import Testing
 
     @Test func hysteresisHoldsBetweenTheThresholds() {
         #expect(spans(configuration(), [0.5, 0.59, 0.6, 0.5, 0.4, 0.39, 0.5, 0.7]) == [[2, 5], [7, 8]])
+    }
+
+    // MARK: What goes on needs less than what is short
+
+    @Test func aSustainedScoreBeginsAnEvent() {
+        var configuration = configuration()
+        configuration.labels[0].offThreshold = 0.1
+        configuration.maximumOnsetLead = 9 * Self.step
+        let scores: [Float] = [0, 0.4, 0.4, 0.4, 0.4, 0.4, 0]
+        #expect(spans(configuration, scores) == [])
+        (configuration.sustainedLength, configuration.sustainedShare) = (4, 0.5)
+        // The mean over 4 steps reaches 0.3 at the third of them; the event begins where the run did.
+        #expect(spans(configuration, scores) == [[1, 6]])
+        #expect(run(configuration, scores).times[0] == 4 * Self.step)
+        configuration.maximumOnsetLead = Self.step
+        #expect(spans(configuration, scores) == [[2, 6]])
+        configuration.sustainedShare = 0.7
+        #expect(spans(configuration, scores) == [])
+        configuration.sustainedShare = 1
+        #expect(spans(configuration, scores) == [])
+    }
+
+    @Test func stepsBeforeTheStreamAndAfterAGapCountAsNothing() {
+        var configuration = configuration()
+        configuration.labels[0].offThreshold = 0.1
+        configuration.maximumOnsetLead = 9 * Self.step
+        (configuration.sustainedLength, configuration.sustainedShare) = (4, 0.5)
+        #expect(spans(configuration, [0.4, 0.4, 0]) == [])
+        var recorder = Recorder(configuration)
+        for _ in 0..<2 { recorder.step([0.4]) }
+        recorder.gap()
+        for _ in 0..<2 { recorder.step([0.4]) }
+        recorder.finish()
+        #expect(recorder.transitions.isEmpty)
+        // Scores below 0 weigh no more than silence.
+        #expect(spans(configuration, [-9, 0.4, 0.4, 0.4, 0]) == [[1, 4]])
     }
 
     @Test func noScoreNoEvent() {
@@ -227,9 +265,10 @@ import Testing
 
     @Test func configurationInSeconds() {
         var seconds = EventDetectorConfiguration.InSeconds(labels: [
-            .init(onThreshold: 0.5), .init(onThreshold: 2, offThreshold: 1.5, minimumEventLength: 1, cooldown: 30),
+            .init(onThreshold: 0.5, offThreshold: 0.375),
+            .init(onThreshold: 2, offThreshold: 1.5, minimumEventLength: 1, cooldown: 30),
         ])
-        seconds.hysteresis = 0.125
+        (seconds.sustainedLength, seconds.sustainedShare) = (0.4, 0.5)
         seconds.medianFilterLength = 0.5
         seconds.minimumEventGap = 0.3
         seconds.maximumOnsetLead = 1.5
@@ -238,6 +277,8 @@ import Testing
         seconds.updateInterval = 5
         let configuration = EventDetectorConfiguration(seconds, sampleRate: 32000, stepLength: 5120)
         #expect(configuration.medianFilterLength == 3)
+        #expect(configuration.sustainedLength == 3)
+        #expect(configuration.sustainedShare == 0.5)
         #expect(configuration.minimumEventGap == 9600)
         #expect(configuration.maximumOnsetLead == 48000)
         #expect(configuration.updateInterval == 160_000)
@@ -246,8 +287,10 @@ import Testing
                 .init(onThreshold: 0.5, offThreshold: 0.375, minimumEventLength: 8000, cooldown: 320_000),
                 .init(onThreshold: 2, offThreshold: 1.5, minimumEventLength: 32000, cooldown: 960_000),
             ])
-        seconds.medianFilterLength = 0
-        #expect(EventDetectorConfiguration(seconds, sampleRate: 32000, stepLength: 5120).medianFilterLength == 1)
+        (seconds.medianFilterLength, seconds.sustainedLength) = (0, 0)
+        let none = EventDetectorConfiguration(seconds, sampleRate: 32000, stepLength: 5120)
+        #expect(none.medianFilterLength == 1)
+        #expect(none.sustainedLength == 1)
     }
 
     // MARK: Helpers

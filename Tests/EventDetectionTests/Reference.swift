@@ -19,13 +19,18 @@ enum Reference {
             let column = scores.indices.map { silent[$0] ? -.infinity : scores[$0][label] }
             var filtered = median(column, configuration.medianFilterLength)
             for step in filtered.indices where silent[step] { filtered[step] = -.infinity }
+            let sustained = mean(filtered.map { max($0, 0) }, configuration.sustainedLength)
+            let isSure = { (step: Int) in
+                filtered[step] >= settings.onThreshold
+                    || sustained[step] >= Double(configuration.sustainedShare * settings.onThreshold)
+            }
 
             var runs = [Event]()
             var first: Int?
             for step in 0...filtered.count {
                 let score = step < filtered.count ? filtered[step] : -.infinity
                 if let begin = first, score < settings.offThreshold {
-                    if let sure = (begin..<step).first(where: { filtered[$0] >= settings.onThreshold }) {
+                    if let sure = (begin..<step).first(where: isSure) {
                         let onset = max(
                             Int64(begin) * configuration.stepLength,
                             Int64(sure) * configuration.stepLength - configuration.maximumOnsetLead)
@@ -52,6 +57,11 @@ enum Reference {
             events += found
         }
         return events
+    }
+
+    /// Over the last `length` values, 0 before the first.
+    static func mean(_ values: [Float], _ length: Int) -> [Double] {
+        values.indices.map { values[max(0, $0 - length + 1)...$0].reduce(0.0) { $0 + Double($1) } / Double(length) }
     }
 
     static func median(_ values: [Float], _ length: Int) -> [Float] {

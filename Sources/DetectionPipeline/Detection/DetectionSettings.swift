@@ -18,6 +18,10 @@ package struct DetectionSettings: Sendable, Equatable {
     package var offThreshold: Float
     /// Seconds; rounded to an odd number of steps.
     package var medianFilterLength: Double
+    /// Seconds over which a label's mean share may begin an event, too.
+    package var sustainedLength = 0.0
+    /// What that mean must reach, as a share of `onThreshold`, in 0...1; 1: one share must reach it.
+    package var sustainedShare: Float = 1
     /// Seconds that a sound must last to become an event.
     package var minimumEventLength: Double
     /// Seconds that an onset may lie before the moment that makes it sure.
@@ -59,6 +63,10 @@ package struct DetectionSettings: Sendable, Equatable {
         onThreshold = Float(try detection("on_threshold", 0...1))
         offThreshold = Float(try detection("off_threshold", 0...Double(onThreshold)))
         medianFilterLength = try detection("median_filter_length", 0...10)
+        if model.configuration.detection["sustained_length"] != nil {
+            sustainedLength = try detection("sustained_length", 0...60)
+            sustainedShare = Float(try detection("sustained_share", 0...1))
+        }
         minimumEventLength = try detection("minimum_event_length", 0...60)
         maximumOnsetLead = try detection("maximum_onset_lead", 0...60)
         minimumEventGap = try detection("minimum_event_gap", 0...60)
@@ -83,6 +91,8 @@ package struct DetectionSettings: Sendable, Equatable {
                     minimumEventLength: label.minimumLength, cooldown: label.cooldown)
             })
         seconds.medianFilterLength = medianFilterLength
+        seconds.sustainedLength = sustainedLength
+        seconds.sustainedShare = sustainedShare
         seconds.maximumOnsetLead = maximumOnsetLead
         seconds.minimumEventGap = minimumEventGap
         seconds.minimumEventLength = minimumEventLength
