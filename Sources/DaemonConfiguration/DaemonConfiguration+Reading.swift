@@ -246,8 +246,8 @@ extension SourceConfiguration {
 
 extension DetectionConfiguration {
     fileprivate static let keys = [
-        "on", "off", "sustained", "median", "minimum_length", "minimum_gap", "cooldown", "update_interval",
-        "silence_dbfs", "silent_after",
+        "on", "off", "median", "minimum_length", "minimum_gap", "cooldown", "update_interval", "silence_dbfs",
+        "silent_after",
     ]
 
     fileprivate mutating func read(_ section: MappingReader) {
@@ -256,7 +256,6 @@ extension DetectionConfiguration {
         if let onThreshold, let offThreshold, offThreshold > onThreshold {
             section.report("off", "must be at most \(section.name).on (\(onThreshold)), not \(offThreshold)")
         }
-        sustainedShare = section.number("sustained", in: 0...1)
         medianFilterLength = section.duration("median", in: 0...10)
         minimumEventLength = section.duration("minimum_length", in: 0...60)
         minimumEventGap = section.duration("minimum_gap", in: 0...60)

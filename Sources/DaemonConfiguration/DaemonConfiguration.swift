@@ -87,9 +87,6 @@ package struct DetectionConfiguration: Sendable, Equatable {
     package var onThreshold: Double?
     /// Score in 0...1 below which it ends; at most `onThreshold`.
     package var offThreshold: Double?
-    /// Share of `onThreshold`, in 0...1, that the mean score over the model's `sustained_length` must reach to begin an
-    /// event, too; 1: only a score that reaches `onThreshold` does.
-    package var sustainedShare: Double?
     /// Length of the median filter over scores, in seconds; 0 for none.
     package var medianFilterLength: Double?
     /// Shortest event in seconds.
@@ -112,7 +109,6 @@ package struct DetectionConfiguration: Sendable, Equatable {
         var merged = DetectionConfiguration()
         merged.onThreshold = onThreshold ?? base.onThreshold
         merged.offThreshold = offThreshold ?? base.offThreshold
-        merged.sustainedShare = sustainedShare ?? base.sustainedShare
         merged.medianFilterLength = medianFilterLength ?? base.medianFilterLength
         merged.minimumEventLength = minimumEventLength ?? base.minimumEventLength
         merged.minimumEventGap = minimumEventGap ?? base.minimumEventGap

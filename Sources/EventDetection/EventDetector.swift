@@ -3,9 +3,9 @@
 /// For each label on its own, equal to these passes over the whole score matrix:
 /// 1. median filter over `medianFilterLength` steps around each step, -∞ outside of the stream; silent steps are -∞;
 /// 2. hysteresis: a run is a stretch of score ≥ `offThreshold` that becomes sure: it reaches `onThreshold`, or the mean
-///    over the last `sustainedLength` steps reaches `sustainedShare` of it (a sound that goes on needs less than a
-///    short one; negative scores and steps outside of the stream count as 0). It begins at most `maximumOnsetLead`
-///    before the step that makes it sure: a sound builds up in the scores before;
+///    over the last `sustainedLength` steps, those before the run counting as 0, reaches `sustainedThreshold` (a sound
+///    that goes on needs less than a short one). It begins at most `maximumOnsetLead` before the step that makes it
+///    sure: a sound builds up in the scores before;
 /// 3. runs shorter than `minimumEventLength` are dropped;
 /// 4. runs less than `minimumEventGap` apart are joined (the order of `dcase_util`: short runs first, so that two
 ///    clicks do not make an event);
@@ -23,9 +23,8 @@ package struct EventDetector: Sendable {
     private var levels: [Float]
     private var silent: [Bool]
     private var sorted: [Float]
-    /// The last `sustainedLength` decided scores, 0 where negative: [sustainedLength x labelCount], a ring.
-    private var decided: [Float]
-    private var decidedCount = 0
+    /// The last `sustainedLength` scores of each label's run: [sustainedLength x labelCount], rings.
+    private var runScores: [Float]
     /// Steps of the ring that hold something since the start or the last gap, counting the padding at the end.
     private var stepCount = 0
     /// First sample of the step that should come next.
@@ -38,6 +37,7 @@ package struct EventDetector: Sendable {
         var isActive = false
         var isConfirmed = false
         var isCounted = false
+        var runSteps = 0
         var runStart: Int64 = 0
         var runPeak: Float = 0
         var runLevel: Float = 0
@@ -62,7 +62,6 @@ package struct EventDetector: Sendable {
             configuration.medianFilterLength > 0 && configuration.medianFilterLength % 2 == 1,
             "medianFilterLength \(configuration.medianFilterLength) is not odd")
         precondition(configuration.sustainedLength > 0, "sustainedLength is not positive")
-        precondition(configuration.sustainedShare >= 0, "sustainedShare is negative")
         precondition(configuration.minimumEventGap >= 0, "minimumEventGap is negative")
         precondition(configuration.updateInterval.map { $0 > 0 } ?? true, "updateInterval is not positive")
         for (index, label) in configuration.labels.enumerated() {
@@ -79,7 +78,7 @@ package struct EventDetector: Sendable {
         levels = [Float](repeating: -.infinity, count: length)
         silent = [Bool](repeating: false, count: length)
         sorted = [Float](repeating: 0, count: length)
-        decided = [Float](repeating: 0, count: configuration.sustainedLength * labelCount)
+        runScores = [Float](repeating: 0, count: configuration.sustainedLength * labelCount)
     }
 
     /// Goes on with the cooldowns of a detector of the same stream that this one replaces.
@@ -129,7 +128,6 @@ package struct EventDetector: Sendable {
             states[label].isActive = false
         }
         for index in scores.indices { scores[index] = -.infinity }
-        for index in decided.indices { decided[index] = 0 }
         stepCount = 0
         nextStart = nil
     }
@@ -159,11 +157,8 @@ package struct EventDetector: Sendable {
     private mutating func decide(start: Int64, emit: (EventTransition) -> Void) {
         let length = configuration.medianFilterLength
         let slot = (stepCount - 1 - configuration.delayInSteps) % length
-        let row = decidedCount % configuration.sustainedLength * labelCount
-        decidedCount += 1
         for label in 0..<labelCount {
             let score = silent[slot] ? -.infinity : median(label)
-            decided[row + label] = max(score, 0)
             advance(label, score: score, level: levels[slot], start: start, emit: emit)
         }
     }
@@ -183,14 +178,18 @@ package struct EventDetector: Sendable {
         return sorted[length / 2]
     }
 
-    /// Whether the score, or its mean over the last steps, is high enough for an event.
-    private func isSure(_ label: Int, score: Float) -> Bool {
-        let threshold = configuration.labels[label].onThreshold
-        if score >= threshold { return true }
-        guard configuration.sustainedShare < 1 else { return false }
+    /// Takes in the next score of a run that is not sure yet.
+    ///
+    /// - Returns: whether it makes the run sure.
+    private mutating func isSure(_ label: Int, score: Float) -> Bool {
+        if score >= configuration.labels[label].onThreshold { return true }
+        guard let threshold = configuration.labels[label].sustainedThreshold else { return false }
+        let length = configuration.sustainedLength
+        runScores[states[label].runSteps % length * labelCount + label] = score
+        states[label].runSteps += 1
         var sum: Float = 0
-        for index in stride(from: label, to: decided.count, by: labelCount) { sum += decided[index] }
-        return sum >= configuration.sustainedShare * threshold * Float(configuration.sustainedLength)
+        for step in 0..<min(states[label].runSteps, length) { sum += runScores[step * labelCount + label] }
+        return sum >= threshold * Float(length)
     }
 
     private mutating func advance(
@@ -207,6 +206,7 @@ package struct EventDetector: Sendable {
             states[label].isActive = true
             states[label].isConfirmed = false
             states[label].isCounted = false
+            states[label].runSteps = 0
             states[label].runStart = start
             states[label].runPeak = score
             states[label].runLevel = level

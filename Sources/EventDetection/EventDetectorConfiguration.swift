@@ -6,14 +6,20 @@ package struct EventDetectorConfiguration: Equatable, Sendable {
         package var onThreshold: Float
         /// A run reaches back and on as far as the score is at least this; ≤ `onThreshold`.
         package var offThreshold: Float
+        /// A run counts, too, when its mean over the last `sustainedLength` steps reaches at least this; nil: it does not.
+        package var sustainedThreshold: Float?
         /// Samples that a run must last before it counts; ≥ 0.
         package var minimumEventLength: Int64
         /// Samples after an event's offset in which the label does not start another; ≥ 0.
         package var cooldown: Int64
 
-        package init(onThreshold: Float, offThreshold: Float, minimumEventLength: Int64 = 0, cooldown: Int64 = 0) {
+        package init(
+            onThreshold: Float, offThreshold: Float, sustainedThreshold: Float? = nil, minimumEventLength: Int64 = 0,
+            cooldown: Int64 = 0
+        ) {
             self.onThreshold = onThreshold
             self.offThreshold = offThreshold
+            self.sustainedThreshold = sustainedThreshold
             self.minimumEventLength = minimumEventLength
             self.cooldown = cooldown
         }
@@ -23,10 +29,8 @@ package struct EventDetectorConfiguration: Equatable, Sendable {
     package var stepLength: Int64
     /// Steps in the median filter: odd, 1 for none. It delays decisions by half of it, not the times in them.
     package var medianFilterLength = 1
-    /// Steps whose mean score makes a run count as well as one score does, > 0.
+    /// Steps over which a run's mean is taken, > 0.
     package var sustainedLength = 1
-    /// What that mean must reach, as a share of a label's `onThreshold`; ≥ 0, from 1 on it makes no difference.
-    package var sustainedShare: Float = 1
     /// The most samples that a run reaches back from the step that makes it count; ≥ 0.
     package var maximumOnsetLead: Int64 = 0
     /// Runs of a label less than this many samples apart are one event; 0 closes no gap.
@@ -50,14 +54,17 @@ extension EventDetectorConfiguration {
         package struct Label: Equatable, Sendable {
             package var onThreshold: Float
             package var offThreshold: Float
+            package var sustainedThreshold: Float?
             package var minimumEventLength: Double?
             package var cooldown: Double?
 
             package init(
-                onThreshold: Float, offThreshold: Float, minimumEventLength: Double? = nil, cooldown: Double? = nil
+                onThreshold: Float, offThreshold: Float, sustainedThreshold: Float? = nil,
+                minimumEventLength: Double? = nil, cooldown: Double? = nil
             ) {
                 self.onThreshold = onThreshold
                 self.offThreshold = offThreshold
+                self.sustainedThreshold = sustainedThreshold
                 self.minimumEventLength = minimumEventLength
                 self.cooldown = cooldown
             }
@@ -67,7 +74,6 @@ extension EventDetectorConfiguration {
         package var medianFilterLength = 0.0
         /// Rounded to steps, at least one.
         package var sustainedLength = 0.0
-        package var sustainedShare: Float = 1
         package var maximumOnsetLead = 0.0
         package var minimumEventGap = 0.0
         package var updateInterval: Double?
@@ -96,14 +102,13 @@ extension EventDetectorConfiguration {
             labels: seconds.labels.map { label in
                 Label(
                     onThreshold: label.onThreshold,
-                    offThreshold: label.offThreshold,
+                    offThreshold: label.offThreshold, sustainedThreshold: label.sustainedThreshold,
                     minimumEventLength: samples(label.minimumEventLength ?? seconds.minimumEventLength),
                     cooldown: samples(label.cooldown ?? seconds.cooldown))
             })
         // The nearest odd number: 2 * floor(steps / 2) + 1.
         medianFilterLength = Int(samples(seconds.medianFilterLength) / (2 * stepLength)) * 2 + 1
         sustainedLength = max(1, Int((Double(samples(seconds.sustainedLength)) / Double(stepLength)).rounded()))
-        sustainedShare = seconds.sustainedShare
         maximumOnsetLead = samples(seconds.maximumOnsetLead)
         minimumEventGap = samples(seconds.minimumEventGap)
         updateInterval = seconds.updateInterval.map(samples)

@@ -63,7 +63,6 @@ extension DetectionSettings {
         var settings = self
         if let on = configuration.onThreshold { settings.setThreshold(Float(on)) }
         if let off = configuration.offThreshold { settings.offThreshold = min(Float(off), settings.onThreshold) }
-        if let share = configuration.sustainedShare { settings.sustainedShare = Float(share) }
         if let median = configuration.medianFilterLength { settings.medianFilterLength = median }
         if let length = configuration.minimumEventLength { settings.minimumEventLength = length }
         if let gap = configuration.minimumEventGap { settings.minimumEventGap = gap }

@@ -64,7 +64,7 @@ import Testing
                 loop: true
                 labels: siren
               - {name: stdin, device: "-"}
-            detection: {on: 0.6, off: .4, sustained: 0.9, median: 500ms, minimum_length: 0.3s, minimum_gap: 0, cooldown: 2m,
+            detection: {on: 0.6, off: .4, median: 500ms, minimum_length: 0.3s, minimum_gap: 0, cooldown: 2m,
               update_interval: 1, silence_dbfs: -70.5}
             socket:
               path: /tmp/e.sock
@@ -100,7 +100,6 @@ import Testing
         var detection = DetectionConfiguration()
         detection.onThreshold = 0.6
         detection.offThreshold = 0.4
-        detection.sustainedShare = 0.9
         detection.medianFilterLength = 0.5
         detection.minimumEventLength = 0.3
         detection.minimumEventGap = 0

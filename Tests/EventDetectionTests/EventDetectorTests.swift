@@ -42,12 +42,13 @@ import Testing
         var configuration = configuration(labels: labelCount)
         configuration.medianFilterLength = [1, 3, 5, 9].randomElement(using: &random)!
         configuration.sustainedLength = .random(in: 1...20, using: &random)
-        configuration.sustainedShare = .random(in: 0.3...1.2, using: &random)
         // Not only whole steps.
         configuration.minimumEventGap = .random(in: 0...700, using: &random)
         configuration.maximumOnsetLead = Bool.random(using: &random) ? 0 : .random(in: 0...1500, using: &random)
         for label in 0..<labelCount {
             configuration.labels[label].offThreshold = .random(in: 0.2...0.6, using: &random)
+            configuration.labels[label].sustainedThreshold =
+                Bool.random(using: &random) ? nil : .random(in: 0.2...0.7, using: &random)
             configuration.labels[label].minimumEventLength = .random(in: 0...600, using: &random)
             configuration.labels[label].cooldown = .random(in: 0...2000, using: &random)
         }
@@ -124,32 +125,30 @@ import Testing
         configuration.maximumOnsetLead = 9 * Self.step
         let scores: [Float] = [0, 0.4, 0.4, 0.4, 0.4, 0.4, 0]
         #expect(spans(configuration, scores) == [])
-        (configuration.sustainedLength, configuration.sustainedShare) = (4, 0.5)
+        (configuration.sustainedLength, configuration.labels[0].sustainedThreshold) = (4, 0.3)
         // The mean over 4 steps reaches 0.3 at the third of them; the event begins where the run did.
         #expect(spans(configuration, scores) == [[1, 6]])
         #expect(run(configuration, scores).times[0] == 4 * Self.step)
         configuration.maximumOnsetLead = Self.step
         #expect(spans(configuration, scores) == [[2, 6]])
-        configuration.sustainedShare = 0.7
+        configuration.labels[0].sustainedThreshold = 0.42
         #expect(spans(configuration, scores) == [])
-        configuration.sustainedShare = 1
+        configuration.labels[0].sustainedThreshold = 0.6
         #expect(spans(configuration, scores) == [])
     }
 
-    @Test func stepsBeforeTheStreamAndAfterAGapCountAsNothing() {
+    @Test func whatWasBeforeARunCountsAsNothing() {
         var configuration = configuration()
         configuration.labels[0].offThreshold = 0.1
-        configuration.maximumOnsetLead = 9 * Self.step
-        (configuration.sustainedLength, configuration.sustainedShare) = (4, 0.5)
+        (configuration.sustainedLength, configuration.labels[0].sustainedThreshold) = (4, 0.3)
         #expect(spans(configuration, [0.4, 0.4, 0]) == [])
+        #expect(spans(configuration, [1, 1, 0, 0.2, 0.2, 0]) == [[0, 2]])
         var recorder = Recorder(configuration)
         for _ in 0..<2 { recorder.step([0.4]) }
         recorder.gap()
         for _ in 0..<2 { recorder.step([0.4]) }
         recorder.finish()
         #expect(recorder.transitions.isEmpty)
-        // Scores below 0 weigh no more than silence.
-        #expect(spans(configuration, [-9, 0.4, 0.4, 0.4, 0]) == [[1, 4]])
     }
 
     @Test func noScoreNoEvent() {
@@ -266,9 +265,9 @@ import Testing
     @Test func configurationInSeconds() {
         var seconds = EventDetectorConfiguration.InSeconds(labels: [
             .init(onThreshold: 0.5, offThreshold: 0.375),
-            .init(onThreshold: 2, offThreshold: 1.5, minimumEventLength: 1, cooldown: 30),
+            .init(onThreshold: 2, offThreshold: 1.5, sustainedThreshold: 1.75, minimumEventLength: 1, cooldown: 30),
         ])
-        (seconds.sustainedLength, seconds.sustainedShare) = (0.4, 0.5)
+        seconds.sustainedLength = 0.4
         seconds.medianFilterLength = 0.5
         seconds.minimumEventGap = 0.3
         seconds.maximumOnsetLead = 1.5
@@ -278,14 +277,15 @@ import Testing
         let configuration = EventDetectorConfiguration(seconds, sampleRate: 32000, stepLength: 5120)
         #expect(configuration.medianFilterLength == 3)
         #expect(configuration.sustainedLength == 3)
-        #expect(configuration.sustainedShare == 0.5)
         #expect(configuration.minimumEventGap == 9600)
         #expect(configuration.maximumOnsetLead == 48000)
         #expect(configuration.updateInterval == 160_000)
         #expect(
             configuration.labels == [
                 .init(onThreshold: 0.5, offThreshold: 0.375, minimumEventLength: 8000, cooldown: 320_000),
-                .init(onThreshold: 2, offThreshold: 1.5, minimumEventLength: 32000, cooldown: 960_000),
+                .init(
+                    onThreshold: 2, offThreshold: 1.5, sustainedThreshold: 1.75, minimumEventLength: 32000,
+                    cooldown: 960_000),
             ])
         (seconds.medianFilterLength, seconds.sustainedLength) = (0, 0)
         let none = EventDetectorConfiguration(seconds, sampleRate: 32000, stepLength: 5120)

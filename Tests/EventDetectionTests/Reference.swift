@@ -19,17 +19,17 @@ enum Reference {
             let column = scores.indices.map { silent[$0] ? -.infinity : scores[$0][label] }
             var filtered = median(column, configuration.medianFilterLength)
             for step in filtered.indices where silent[step] { filtered[step] = -.infinity }
-            let sustained = mean(filtered.map { max($0, 0) }, configuration.sustainedLength)
-            let isSure = { (step: Int) in
-                filtered[step] >= settings.onThreshold
-                    || sustained[step] >= Double(configuration.sustainedShare * settings.onThreshold)
-            }
 
             var runs = [Event]()
             var first: Int?
             for step in 0...filtered.count {
                 let score = step < filtered.count ? filtered[step] : -.infinity
                 if let begin = first, score < settings.offThreshold {
+                    let sustained = mean(Array(filtered[begin..<step]), configuration.sustainedLength)
+                    let isSure = { (step: Int) in
+                        filtered[step] >= settings.onThreshold
+                            || settings.sustainedThreshold.map { sustained[step - begin] >= Double($0) } == true
+                    }
                     if let sure = (begin..<step).first(where: isSure) {
                         let onset = max(
                             Int64(begin) * configuration.stepLength,

@@ -1,5 +1,6 @@
 import AudioEmbedding
 package import EventDetection
+import Foundation
 package import Labels
 package import OptimalTransport
 
@@ -20,8 +21,9 @@ package struct DetectionSettings: Sendable, Equatable {
     package var medianFilterLength: Double
     /// Seconds over which a label's mean share may begin an event, too.
     package var sustainedLength = 0.0
-    /// What that mean must reach, as a share of `onThreshold`, in 0...1; 1: one share must reach it.
-    package var sustainedShare: Float = 1
+    /// That mean must reach the on-threshold to this power, ≥ 1: half of it or less for usual thresholds, all of it for 1. At 1
+    /// a single share must reach the threshold.
+    package var sustainedExponent: Float = 1
     /// Seconds that a sound must last to become an event.
     package var minimumEventLength: Double
     /// Seconds that an onset may lie before the moment that makes it sure.
@@ -65,7 +67,7 @@ package struct DetectionSettings: Sendable, Equatable {
         medianFilterLength = try detection("median_filter_length", 0...10)
         if model.configuration.detection["sustained_length"] != nil {
             sustainedLength = try detection("sustained_length", 0...60)
-            sustainedShare = Float(try detection("sustained_share", 0...1))
+            sustainedExponent = Float(try detection("sustained_exponent", 1...10))
         }
         minimumEventLength = try detection("minimum_event_length", 0...60)
         maximumOnsetLead = try detection("maximum_onset_lead", 0...60)
@@ -87,12 +89,11 @@ package struct DetectionSettings: Sendable, Equatable {
             labels: labels.map { label in
                 let on = label.threshold ?? onThreshold
                 return .init(
-                    onThreshold: on, offThreshold: on * offRatio,
+                    onThreshold: on, offThreshold: on * offRatio, sustainedThreshold: pow(on, sustainedExponent),
                     minimumEventLength: label.minimumLength, cooldown: label.cooldown)
             })
         seconds.medianFilterLength = medianFilterLength
         seconds.sustainedLength = sustainedLength
-        seconds.sustainedShare = sustainedShare
         seconds.maximumOnsetLead = maximumOnsetLead
         seconds.minimumEventGap = minimumEventGap
         seconds.minimumEventLength = minimumEventLength

@@ -89,7 +89,7 @@ struct TuningOptions: ParsableArguments {
     @Option(help: .hidden) var off: Float?
     @Option(help: .hidden) var median: Double?
     @Option(help: .hidden) var sustainedLength: Double?
-    @Option(help: .hidden) var sustainedShare: Float?
+    @Option(help: .hidden) var sustainedExponent: Float?
     @Option(help: .hidden) var minimumLength: Double?
     @Option(help: .hidden) var gap: Double?
     @Option(help: .hidden) var onsetLead: Double?
@@ -110,7 +110,7 @@ struct TuningOptions: ParsableArguments {
         if let off { settings.offThreshold = off }
         if let median { settings.medianFilterLength = median }
         if let sustainedLength { settings.sustainedLength = sustainedLength }
-        if let sustainedShare { settings.sustainedShare = sustainedShare }
+        if let sustainedExponent { settings.sustainedExponent = sustainedExponent }
         if let minimumLength { settings.minimumEventLength = minimumLength }
         if let gap { settings.minimumEventGap = gap }
         if let onsetLead { settings.maximumOnsetLead = onsetLead }

@@ -35,7 +35,6 @@ extension FuzzTarget {
         let detection = configuration.detection
         if let on = detection.onThreshold { try demand((0...1).contains(on), "on") }
         if let off = detection.offThreshold { try demand((0...1).contains(off), "off") }
-        if let share = detection.sustainedShare { try demand((0...1).contains(share), "sustained") }
         for time in [detection.medianFilterLength, detection.minimumEventLength, detection.cooldown] {
             if let time { try demand(time.isFinite && time >= 0, "a time of \(time) s") }
         }
