@@ -69,6 +69,64 @@ import Testing
         #expect(comparison.holds, "\(comparison)")
     }
 
+    // MARK: Whole clips between zeros
+
+    /// The first half with its own running means, the end of the stream with zeros in each layer; any chunking.
+    @Test(arguments: [1, 3, 8, 40], [1, 7, 32])
+    func finishPadsEachLayer(steps: Int, chunk: Int) throws {
+        let encoder = try AudioEncoder(TinyModel.load())
+        let frames = randomFrames(4 * steps, 18)
+        let batch = encoder.encode(frames, isPadded: true)
+        #expect(batch.rowCount == steps)
+        var streaming = StreamingAudioEncoder(encoder, maximumFrames: 32)
+        for _ in 0..<2 {
+            let comparison = compare(finished(&streaming, frames, chunk: chunk), batch, absolute: 1e-5)
+            #expect(comparison.holds, "\(comparison)")
+            streaming.reset()
+        }
+    }
+
+    @Test(arguments: 0...8)
+    func finishPadsEveryLookahead(lookahead: Int) throws {
+        let text = TinyModel.configuration.replacingFirst(#""lookahead": 2"#, with: #""lookahead": \#(lookahead)"#)
+        let encoder = try AudioEncoder(TinyModel.load(configuration: text))
+        let frames = randomFrames(40, 18)
+        var streaming = StreamingAudioEncoder(encoder, maximumFrames: 13)
+        let batch = encoder.encode(frames, isPadded: true)
+        let comparison = compare(finished(&streaming, frames, chunk: 13), batch, absolute: 1e-5)
+        #expect(comparison.holds, "\(comparison)")
+    }
+
+    private func finished(_ streaming: inout StreamingAudioEncoder, _ frames: Matrix, chunk: Int) -> Matrix {
+        let steps = stream(&streaming, frames, chunks: [chunk])
+        var last = [Float](repeating: .nan, count: 64 * streaming.embeddingSize)
+        let written = last.withUnsafeMutableBufferPointer { streaming.finish(into: $0) }
+        let values = steps.values + last.prefix(written * streaming.embeddingSize)
+        return Matrix(
+            rowCount: values.count / streaming.embeddingSize, columnCount: streaming.embeddingSize, values: values)
+    }
+
+    /// With a squeeze window of one column there is nothing to know beforehand; with a longer one there is.
+    @Test func aClipHeardBeforeChangesTheRunningMeansOnly() throws {
+        let frames = randomFrames(40, 18)
+        let narrow = try AudioEncoder(
+            TinyModel.load(
+                configuration: TinyModel.configuration.replacingFirst(
+                    #""squeeze_window": 5"#, with: #""squeeze_window": 1"#)))
+        let same = compare(
+            narrow.paddedSteps(of: frames, meanFrames: 40), narrow.encode(frames, isPadded: true), absolute: 1e-5)
+        #expect(same.holds, "\(same)")
+
+        let encoder = try AudioEncoder(TinyModel.load())
+        let (heard, batch) = (encoder.paddedSteps(of: frames, meanFrames: 40), encoder.encode(frames, isPadded: true))
+        #expect(heard.rowCount == 10)
+        #expect(!compare(Array(heard.values.prefix(32)), Array(batch.values.prefix(32)), absolute: 1e-4).holds)
+        // Once the window holds columns of the second hearing alone, both are the same.
+        let tail = compare(Array(heard.values.suffix(3 * 32)), Array(batch.values.suffix(3 * 32)), absolute: 1e-5)
+        #expect(tail.holds, "\(tail)")
+        #expect(encoder.paddedSteps(of: frames, meanFrames: 12).rowCount == 10)
+    }
+
     @Test func stepComesWithItsLastFrame() throws {
         let encoder = try AudioEncoder(TinyModel.load())
         let lookahead = encoder.configuration.lookaheadFrames

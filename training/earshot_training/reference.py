@@ -51,10 +51,11 @@ class Layer:
         self.tensors = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
         self.reset()
 
-    def reset(self) -> None:
+    def reset(self, keep_means: bool = False) -> None:
         self.history: torch.Tensor | None = None  # input columns of the kernel, zero padding first
         self.skip: list[torch.Tensor] = []  # residual input columns still waiting for their branch
-        self.means: torch.Tensor | None = None  # frequency means of past depthwise outputs
+        if not keep_means:
+            self.means: torch.Tensor | None = None  # frequency means of past depthwise outputs
 
     def push(self, columns: torch.Tensor) -> torch.Tensor:
         """New input columns [n, frequency, channels] -> the output columns that they complete."""
@@ -66,12 +67,24 @@ class Layer:
         value = columns
         if layer["expand"]:
             value = _activate(value @ self.tensors["expand.weight"] + self.tensors["expand.bias"], layer["activation"])
-        value = self._convolve(value, self._depthwise)
+        return self._project(self._convolve(value, self._depthwise), columns)
+
+    def finish(self) -> torch.Tensor:
+        """The output columns that wait for what they look ahead to, with zeros in its place where the kernel reads."""
+        layer = self.layer
+        zeros = self.history.new_zeros(layer["lookahead"], *self.history.shape[1:])
+        if layer["kind"] == "convolution":
+            return self._convolve(zeros, self._full)
+        return self._project(self._convolve(zeros, self._depthwise), None)
+
+    def _project(self, value: torch.Tensor, columns: torch.Tensor | None) -> torch.Tensor:
+        """What follows the depthwise convolution; `columns`: the layer's input, for the residual."""
+        layer = self.layer
         if layer["squeeze_channels"] is not None:
             value = value * self._squeeze(value)[:, None, :]
         value = value @ self.tensors["project.weight"] + self.tensors["project.bias"]
         if layer["residual"]:
-            waiting = torch.cat([*self.skip, columns]) if self.skip else columns
+            waiting = torch.cat([*self.skip, *([] if columns is None else [columns])])
             value, self.skip = value + waiting[: len(value)], [waiting[len(value) :]]
         return value
 
@@ -117,9 +130,9 @@ class ReferenceEncoder:
         self.configuration, self.frontend = configuration, frontend
         self.layers = [Layer(layer, tensors) for layer in configuration["layers"]]
 
-    def reset(self) -> None:
+    def reset(self, keep_means: bool = False) -> None:
         for layer in self.layers:
-            layer.reset()
+            layer.reset(keep_means)
 
     def push(self, frames: torch.Tensor) -> torch.Tensor:
         """New log-mel frames [n, mel] -> new step embeddings [s, 384]."""
@@ -134,18 +147,44 @@ class ReferenceEncoder:
         tail = np.zeros(self.configuration["lookahead_samples"], samples.dtype)
         return self.push(self.frontend(torch.from_numpy(np.concatenate([samples, tail]))))
 
+    def _clip(self, samples: np.ndarray) -> torch.Tensor:
+        """The frames of a clip, whole steps of them, at least one."""
+        front_end, size = self.frontend.front_end, self.configuration["step_frames"]
+        shortest = front_end["window_length"] + (size - 1) * front_end["hop_length"]
+        frames = self.frontend(torch.from_numpy(np.pad(samples, (0, max(0, shortest - len(samples))))))
+        return frames[: len(frames) // size * size]
+
+    def _steps_of(self, seconds: float) -> float:
+        front_end = self.frontend.front_end
+        return seconds * front_end["sample_rate"] / front_end["hop_length"] / self.configuration["step_frames"]
+
     def steps_in_context(self, samples: np.ndarray, least: float = 5.0, most: float = 10.0) -> torch.Tensor:
         """Steps of a clip heard as one turn of a recording that repeats its frames (whole steps of them). As many turns as
         last `least` seconds go before, so that the running windows are full, or the last `most` seconds of one; they give
         no steps. Its beginning follows."""
-        front_end, size = self.frontend.front_end, self.configuration["step_frames"]
-        rate, shortest = front_end["sample_rate"] / front_end["hop_length"], front_end["window_length"] + (size - 1) * front_end["hop_length"]
-        frames = self.frontend(torch.from_numpy(np.pad(samples, (0, max(0, shortest - len(samples))))))
+        frames, size = self._clip(samples), self.configuration["step_frames"]
         count = len(frames) // size
-        before = min(math.ceil(least * rate / size / count) * count, int(most * rate / size))
-        places = torch.arange(-before * size, count * size + self.configuration["lookahead_samples"] // front_end["hop_length"])
+        before = min(math.ceil(self._steps_of(least) / count) * count, int(self._steps_of(most)))
+        ahead = self.configuration["lookahead_samples"] // self.frontend.front_end["hop_length"]
         self.reset()
-        return self.push(frames[places % (count * size)])[before:]
+        return self.push(frames[torch.arange(-before * size, len(frames) + ahead) % len(frames)])[before:]
+
+    def padded_steps(self, samples: np.ndarray, most: float = 10.0) -> torch.Tensor:
+        """Steps of a clip between zeros in every layer, as the published network pads. Its last `most` seconds are heard
+        before, for the running means of squeeze-and-excite."""
+        frames = self._clip(samples)
+        self.reset()
+        self._between_zeros(frames[-int(self._steps_of(most)) * self.configuration["step_frames"] :])
+        self.reset(keep_means=True)
+        return self._between_zeros(frames)
+
+    def _between_zeros(self, frames: torch.Tensor) -> torch.Tensor:
+        columns = frames[:, :, None]
+        for layer in self.layers:
+            columns = layer.push(columns)
+            if "lookahead" in layer.layer:
+                columns = torch.cat([columns, layer.finish()])
+        return columns.mean(dim=1)
 
 
 class ReferenceModel:
@@ -194,11 +233,11 @@ class ReferenceModel:
         return self.embed(self.audio_vector(pooled.to(self.dtype), prefix))
 
     def embed_clip(self, samples: np.ndarray) -> torch.Tensor:
-        """A whole clip in context, the mean of what both encoders make of it."""
+        """A whole clip: in context by the stream's encoder, between zeros by the second; the mean of both."""
         embedding = self.embed_audio(self.encoder.steps_in_context(samples).mean(dim=0))
         if self.second is None:
             return embedding
-        second = self.embed_audio(self.second.steps_in_context(samples).mean(dim=0), SECOND_PASS)
+        second = self.embed_audio(self.second.padded_steps(samples).mean(dim=0), SECOND_PASS)
         return torch.lerp(embedding, second, self.configuration["second_pass"]["share"])
 
     def embed_text(self, text: torch.Tensor) -> torch.Tensor:

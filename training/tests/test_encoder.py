@@ -10,7 +10,7 @@ import torch
 from earshot_training.encoder import AudioEncoder, lookahead_frames, published_plan, step_frames, streaming_plan
 from earshot_training.export import configuration, encoder_tensors, export, head_tensors, second_pass_tensors
 from earshot_training.heads import Heads, similarity
-from earshot_training.reference import ReferenceModel
+from earshot_training.reference import SECOND_PASS, ReferenceModel
 from earshot_training.streaming import LOOKAHEAD, SYMMETRIC_LOOKAHEAD, fold_future
 
 SETTINGS = {"window": {"steps": 6}, "transport": {"clip_regularization": 0.05}, "detection": {}, "center_frames": 3.0, "retrieval": None, "second_share": 0.25}
@@ -84,15 +84,42 @@ def test_clips_are_embedded_by_both_passes(exported):
     clip = (0.1 * rng.standard_normal(20 * 5120)).astype(np.float32)  # whole steps, so that turns of it are alike
     assert model.configuration["second_pass"]["encoder"]["lookahead_frames"] == lookahead_frames(second.plan) == 297
 
-    def turn(encoder, heads):
-        frames = model.frontend(torch.from_numpy(np.tile(clip, 8)))[None]
-        pooled = encoder(frames)[0][40:60].mean(0)  # the third turn
+    def embedded(encoder, heads, steps):
+        pooled = steps.mean(0)
         hidden = encoder.hidden_of(pooled)
         return heads.embed(heads.audio_vector(pooled, hidden, encoder.logits_of(hidden)))
 
-    expected = 0.75 * turn(encoder, heads) + 0.25 * turn(second, its_heads)
-    assert torch.allclose(model.embed_clip(clip), expected, atol=5e-3)  # float16 weights
-    assert not torch.allclose(turn(encoder, heads), turn(second, its_heads), atol=5e-2)
+    third_turn = encoder(model.frontend(torch.from_numpy(np.tile(clip, 8)))[None])[0][40:60]
+    first = embedded(encoder, heads, third_turn)
+    other = embedded(second, its_heads, model.second.padded_steps(clip))
+    assert torch.allclose(model.embed_clip(clip), 0.75 * first + 0.25 * other, atol=5e-3)  # float16 weights
+    assert not torch.allclose(first, other, atol=5e-2)
+
+
+@torch.no_grad()
+def test_padded_steps_are_those_of_the_published_network(exported):
+    """All of them, the first and the last too. Constant scales: running and whole-clip means agree."""
+    folder, _, _, (second, _) = exported
+    model, tensors = ReferenceModel(folder), encoder_tensors(second)
+    published = AudioEncoder(published_plan(), published=True).eval()
+    published.load_state_dict(second.state_dict())
+    for layer, module in zip(model.second.layers, published.layers):
+        name = layer.layer["name"].removeprefix(SECOND_PASS)
+        layer.tensors = {part: torch.from_numpy(np.ascontiguousarray(tensors[f"{name}.{part}"])) for part in layer.tensors}
+        if module.plan.squeeze_channels is not None:
+            torch.nn.init.zeros_(module.squeeze.fc2.weight)
+            layer.tensors["squeeze.fc2.weight"] = torch.zeros_like(layer.tensors["squeeze.fc2.weight"])
+    last = model.second.layers[-1]
+    last.tensors = {part: torch.from_numpy(np.ascontiguousarray(tensors[f"features.16.{part}"])) for part in last.tensors}
+    clip = (0.1 * np.random.default_rng(2).standard_normal(800 + (40 * 16 - 1) * 320)).astype(np.float32)
+    steps, expected = model.second.padded_steps(clip), published(model.frontend(torch.from_numpy(clip))[None])[0]
+    assert len(steps) == 40 and len(expected) == 20
+    assert torch.allclose(steps[::2], expected, atol=1e-4)
+    # The running means of a clip that was heard before do not begin with the first step alone.
+    fresh = ReferenceModel(folder).second
+    primed = fresh.padded_steps(clip)
+    fresh.reset()
+    assert not torch.allclose(primed[0], fresh._between_zeros(model.second._clip(clip))[0], rtol=0, atol=1e-5)
 
 
 def test_symmetric_form_is_the_published_network():

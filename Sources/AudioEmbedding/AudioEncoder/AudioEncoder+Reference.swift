@@ -25,10 +25,15 @@ package struct LayerOutput: Sendable {
 
 /// The batch form, straight from the definition, one scalar sum per output: the reference for the streaming form.
 extension AudioEncoder {
-    /// - Parameter logMel: [frameCount x melCount].
+    /// - Parameters:
+    ///   - logMel: [frameCount x melCount].
+    ///   - isPadded: zeros after the last column of each layer too, as before the first; else only the columns whose
+    ///     lookahead is there come out.
     /// - Returns: [stepCount x embeddingSize]: the last layer's mean over frequency.
-    package func encode(_ logMel: Matrix) -> Matrix {
-        guard let last = layerOutputs(logMel).last else { return Matrix(rowCount: 0, columnCount: embeddingSize) }
+    package func encode(_ logMel: Matrix, isPadded: Bool = false) -> Matrix {
+        guard let last = layerOutputs(logMel, isPadded: isPadded).last else {
+            return Matrix(rowCount: 0, columnCount: embeddingSize)
+        }
         var steps = Matrix(rowCount: last.columns, columnCount: last.channels)
         for column in 0..<last.columns {
             for channel in 0..<last.channels {
@@ -43,26 +48,26 @@ extension AudioEncoder {
     /// The output of every layer, in order.
     ///
     /// - Parameter logMel: [frameCount x melCount].
-    package func layerOutputs(_ logMel: Matrix) -> [LayerOutput] {
+    package func layerOutputs(_ logMel: Matrix, isPadded: Bool = false) -> [LayerOutput] {
         precondition(logMel.columnCount == melCount, "\(logMel.columnCount) mel bands instead of \(melCount)")
         var current = LayerOutput(
             name: "logmel", columns: logMel.rowCount, frequencies: melCount, channels: 1, values: logMel.values)
         return layers.map { layer in
-            current = reference(layer, current)
+            current = reference(layer, current, isPadded)
             return current
         }
     }
 
-    private func reference(_ layer: EncoderLayer, _ input: LayerOutput) -> LayerOutput {
+    private func reference(_ layer: EncoderLayer, _ input: LayerOutput, _ isPadded: Bool) -> LayerOutput {
         let activation = layer.configuration.activation
         switch layer.weights {
         case .convolution(let kernel):
-            return convolve(layer, kernel, input)
+            return convolve(layer, kernel, input, isPadded)
         case .pointwise(let linear):
             return apply(linear, activation, input, name: layer.configuration.name)
         case .invertedResidual(let weights):
             let expanded = weights.expand.map { apply($0, activation, input, name: "") } ?? input
-            var branch = depthwise(layer, weights.depthwise, expanded)
+            var branch = depthwise(layer, weights.depthwise, expanded, isPadded)
             if let squeeze = weights.squeeze { branch = excite(squeeze, branch) }
             var output = apply(weights.project, .none, branch, name: layer.configuration.name)
             if layer.configuration.residual {
@@ -73,11 +78,13 @@ extension AudioEncoder {
     }
 
     /// out[j] = Σ_i in[stride · j + lookahead - (k - 1) · dilation + i · dilation], over all input channels.
-    private func convolve(_ layer: EncoderLayer, _ kernel: EncoderLayer.Kernel, _ input: LayerOutput) -> LayerOutput {
+    private func convolve(
+        _ layer: EncoderLayer, _ kernel: EncoderLayer.Kernel, _ input: LayerOutput, _ isPadded: Bool
+    ) -> LayerOutput {
         let configuration = layer.configuration
         let outputs = configuration.outputChannels
         let weight = kernel.weight.values
-        return compute(layer, channels: outputs, columns: input.columns) { column, frequency, channel in
+        return compute(layer, channels: outputs, columns: input.columns, isPadded) { column, frequency, channel in
             var sum = kernel.bias.pointer[channel]
             for i in 0..<configuration.kernel {
                 for k in 0..<configuration.kernel {
@@ -92,10 +99,13 @@ extension AudioEncoder {
         }
     }
 
-    private func depthwise(_ layer: EncoderLayer, _ kernel: EncoderLayer.Kernel, _ input: LayerOutput) -> LayerOutput {
+    private func depthwise(
+        _ layer: EncoderLayer, _ kernel: EncoderLayer.Kernel, _ input: LayerOutput, _ isPadded: Bool
+    ) -> LayerOutput {
         let configuration = layer.configuration
         let weight = kernel.weight.values
-        return compute(layer, channels: input.channels, columns: input.columns) { column, frequency, channel in
+        return compute(layer, channels: input.channels, columns: input.columns, isPadded) {
+            column, frequency, channel in
             var sum = kernel.bias.pointer[channel]
             for i in 0..<configuration.kernel {
                 for k in 0..<configuration.kernel {
@@ -109,9 +119,10 @@ extension AudioEncoder {
     }
 
     private func compute(
-        _ layer: EncoderLayer, channels: Int, columns: Int, _ value: (Int, Int, Int) -> Float
+        _ layer: EncoderLayer, channels: Int, columns: Int, _ isPadded: Bool, _ value: (Int, Int, Int) -> Float
     ) -> LayerOutput {
-        let outputColumns = layer.configuration.outputColumns(for: columns)
+        let ahead = isPadded ? layer.configuration.lookahead : 0
+        let outputColumns = layer.configuration.outputColumns(for: columns + ahead)
         var values: [Float] = []
         values.reserveCapacity(outputColumns * layer.outputFrequencies * channels)
         for column in 0..<outputColumns {

@@ -13,6 +13,7 @@ package struct StreamingAudioEncoder: ~Copyable, @unchecked Sendable {
     package let embeddingSize: Int
     /// Frames per step.
     package let stepFrames: Int
+    private let lookaheadFrames: Int
     private let layers: [StreamingLayer]
     private let scratch: LayerScratch
     private let block: Int
@@ -28,6 +29,7 @@ package struct StreamingAudioEncoder: ~Copyable, @unchecked Sendable {
         melCount = encoder.melCount
         embeddingSize = encoder.embeddingSize
         stepFrames = encoder.configuration.stepFrames
+        lookaheadFrames = encoder.configuration.lookaheadFrames
         block = min(maximumFrames, Self.blockFrames)
         lastFrequencies = encoder.layers.last?.outputFrequencies ?? 1
         var columns = block
@@ -70,28 +72,56 @@ package struct StreamingAudioEncoder: ~Copyable, @unchecked Sendable {
         var written = 0
         while consumed < frameCount {
             let count = min(block, frameCount - consumed)
-            written += processBlock(
-                source + consumed * melCount, frameCount: count, into: destination + written * embeddingSize)
+            written += process(
+                source + consumed * melCount, columnCount: count, from: 0, into: destination + written * embeddingSize)
             consumed += count
         }
         return written
     }
 
-    /// Back to the beginning of a stream.
-    package mutating func reset() {
-        for layer in layers { layer.reset() }
+    /// The end of a clip: the steps that wait for what they look ahead to, with zeros in its place in every layer, as in a
+    /// network that pads whole clips.
+    ///
+    /// - Parameter steps: room for `stepCapacity(forFrameCount: lookaheadFrames)` rows of [embeddingSize].
+    /// - Returns: rows written.
+    package mutating func finish(into steps: UnsafeMutableBufferPointer<Float>) -> Int {
+        precondition(
+            steps.count >= stepCapacity(forFrameCount: lookaheadFrames) * embeddingSize, "no room for the last steps")
+        guard let destination = steps.baseAddress else { return 0 }
+        var written = 0
+        for index in layers.indices {
+            for _ in 0..<layers[index].lookahead {
+                let columns = layers[index].pad(into: output(of: index), scratch: scratch)
+                written += process(
+                    output(of: index), columnCount: columns, from: index + 1,
+                    into: destination + written * embeddingSize)
+            }
+        }
+        return written
     }
 
-    private func processBlock(
-        _ frames: UnsafePointer<Float>, frameCount: Int, into steps: UnsafeMutablePointer<Float>
+    /// Back to the beginning of a stream.
+    ///
+    /// - Parameter keepsMeans: the running means of squeeze and excite go on, so that a clip heard for the second time is
+    ///   squeezed over all of it from its first step on.
+    package mutating func reset(keepsMeans: Bool = false) {
+        for layer in layers { layer.reset(keepsMeans: keepsMeans) }
+    }
+
+    private func output(of layer: Int) -> UnsafeMutablePointer<Float> { (layer % 2 == 0 ? even : odd).pointer }
+
+    /// Runs columns through layer `first` and those after it.
+    ///
+    /// - Returns: steps written.
+    private func process(
+        _ columns: UnsafePointer<Float>, columnCount: Int, from first: Int, into steps: UnsafeMutablePointer<Float>
     ) -> Int {
-        var input = frames
-        var columns = frameCount
-        for index in 0..<layers.count {
-            let output = (index % 2 == 0 ? even : odd).pointer
-            columns = layers[index].process(input, columnCount: columns, into: output, scratch: scratch)
+        var input = columns
+        var columns = columnCount
+        for index in first..<layers.count {
             if columns == 0 { return 0 }
-            input = UnsafePointer(output)
+            columns = layers[index].process(input, columnCount: columns, into: output(of: index), scratch: scratch)
+            input = UnsafePointer(output(of: index))
         }
         for column in 0..<columns {
             meanOfRows(
@@ -108,13 +138,40 @@ extension AudioEncoder {
     /// - Parameter logMel: [frameCount x melCount]; see ``paddedFrames(of:frontEnd:)`` for a clip's last steps.
     /// - Returns: [stepCount x embeddingSize].
     package func steps(of logMel: Matrix) -> Matrix {
-        precondition(logMel.columnCount == melCount, "\(logMel.columnCount) mel bands instead of \(melCount)")
         var stream = StreamingAudioEncoder(self, maximumFrames: max(logMel.rowCount, 1))
-        var steps = Matrix(
-            rowCount: stream.stepCapacity(forFrameCount: logMel.rowCount), columnCount: embeddingSize)
-        let written = logMel.values.withUnsafeBufferPointer { frames in
+        return steps(of: logMel, in: &stream, finishes: false)
+    }
+
+    /// The steps of a whole clip between zeros in every layer, as a network hears it that pads whole clips, with running
+    /// means that know the clip already.
+    ///
+    /// - Parameters:
+    ///   - logMel: [frameCount x melCount], whole steps.
+    ///   - meanFrames: how much of its end is heard before, for the running means; whole steps.
+    /// - Returns: [frameCount / stepFrames x embeddingSize].
+    package func paddedSteps(of logMel: Matrix, meanFrames: Int) -> Matrix {
+        var stream = StreamingAudioEncoder(self, maximumFrames: max(logMel.rowCount, 1))
+        let end = logMel.values.suffix(meanFrames * melCount)
+        _ = steps(
+            of: Matrix(rowCount: end.count / melCount, columnCount: melCount, values: Array(end)), in: &stream,
+            finishes: true)
+        stream.reset(keepsMeans: true)
+        return steps(of: logMel, in: &stream, finishes: true)
+    }
+
+    private func steps(of logMel: Matrix, in stream: inout StreamingAudioEncoder, finishes: Bool) -> Matrix {
+        precondition(logMel.columnCount == melCount, "\(logMel.columnCount) mel bands instead of \(melCount)")
+        let ahead = finishes ? configuration.lookaheadFrames : 0
+        let capacity = stream.stepCapacity(forFrameCount: logMel.rowCount) + stream.stepCapacity(forFrameCount: ahead)
+        var steps = Matrix(rowCount: capacity, columnCount: embeddingSize)
+        var written = logMel.values.withUnsafeBufferPointer { frames in
             steps.values.withUnsafeMutableBufferPointer { steps in
                 stream.process(frames, frameCount: logMel.rowCount, into: steps)
+            }
+        }
+        if finishes {
+            written += steps.values.withUnsafeMutableBufferPointer { steps in
+                stream.finish(into: UnsafeMutableBufferPointer(rebasing: steps[(written * embeddingSize)...]))
             }
         }
         return Matrix(

@@ -11,7 +11,7 @@ import TensorKernels
 /// The depthwise keeps the expanded columns that its taps still reach; the residual keeps the input columns whose
 /// branch is not out yet (the lookahead).
 final class StreamingInvertedResidual {
-    private let configuration: EncoderLayerConfiguration
+    let configuration: EncoderLayerConfiguration
     private let weights: EncoderLayer.InvertedResidual
     private let inputFrequencies: Int
     private let outputFrequencies: Int
@@ -43,10 +43,11 @@ final class StreamingInvertedResidual {
         reset()
     }
 
-    func reset() {
+    /// - Parameter keepsMean: the running mean of squeeze and excite goes on.
+    func reset(keepsMean: Bool = false) {
         history.reset(zeroColumns: configuration.history - configuration.lookahead)
         skipped?.reset(zeroColumns: 0)
-        mean?.reset()
+        if !keepsMean { mean?.reset() }
     }
 
     /// Numbers of `LayerScratch.columns` that a block needs.
@@ -59,6 +60,20 @@ final class StreamingInvertedResidual {
         scratch: LayerScratch
     ) -> Int {
         expand(input, columnCount: columnCount, scratch: scratch)
+        if let columns = skipped?.append(columnCount) {
+            columns.update(from: input, count: columnCount * inputFrequencies * configuration.inputChannels)
+        }
+        return complete(into: output, scratch: scratch)
+    }
+
+    /// One column of zeros in place of an expanded one, after the last input.
+    func pad(into output: UnsafeMutablePointer<Float>, scratch: LayerScratch) -> Int {
+        history.append(1).update(repeating: 0, count: history.columnSize)
+        return complete(into: output, scratch: scratch)
+    }
+
+    /// The output columns whose input is complete.
+    private func complete(into output: UnsafeMutablePointer<Float>, scratch: LayerScratch) -> Int {
         let expandedSize = outputFrequencies * configuration.expandedChannels
         var written = 0
         while history.count > configuration.history {
@@ -74,7 +89,11 @@ final class StreamingInvertedResidual {
         }
         weights.project.apply(
             scratch.columns.pointer, into: output, rows: written * outputFrequencies, activation: .none)
-        addSkipped(input, columnCount: columnCount, to: output, written: written)
+        if let oldest = skipped?.oldest {
+            // Input column j is added to output column j; columns ahead of their output wait.
+            add(oldest, to: output, count: written * inputFrequencies * configuration.inputChannels)
+            skipped?.drop(written)
+        }
         return written
     }
 
@@ -118,19 +137,6 @@ final class StreamingInvertedResidual {
             scaleRows(
                 scratch.columns.pointer + column * size, by: gates + column * channels, rows: outputFrequencies,
                 columns: channels)
-        }
-    }
-
-    /// Adds input column j to output column j; columns ahead of their output wait.
-    private func addSkipped(
-        _ input: UnsafePointer<Float>, columnCount: Int, to output: UnsafeMutablePointer<Float>, written: Int
-    ) {
-        guard configuration.residual else { return }
-        let size = inputFrequencies * configuration.inputChannels
-        if let columns = skipped?.append(columnCount), let oldest = skipped?.oldest {
-            columns.update(from: input, count: columnCount * size)
-            add(oldest, to: output, count: written * size)
-            skipped?.drop(written)
         }
     }
 }

@@ -54,10 +54,31 @@ enum StreamingLayer {
         }
     }
 
-    func reset() {
+    /// Input columns that an output column waits for.
+    var lookahead: Int {
+        switch self {
+        case .convolution(let layer): layer.configuration.lookahead
+        case .invertedResidual(let layer): layer.configuration.lookahead
+        case .pointwise: 0
+        }
+    }
+
+    /// One column of zeros after the last input, where the kernel over time reads: the zero padding of a whole clip.
+    ///
+    /// - Returns: columns written, 0 or 1.
+    func pad(into output: UnsafeMutablePointer<Float>, scratch: LayerScratch) -> Int {
+        switch self {
+        case .convolution(let layer): layer.pad(into: output)
+        case .invertedResidual(let layer): layer.pad(into: output, scratch: scratch)
+        case .pointwise: 0
+        }
+    }
+
+    /// - Parameter keepsMeans: running means of squeeze and excite go on.
+    func reset(keepsMeans: Bool) {
         switch self {
         case .convolution(let layer): layer.reset()
-        case .invertedResidual(let layer): layer.reset()
+        case .invertedResidual(let layer): layer.reset(keepsMean: keepsMeans)
         case .pointwise: break
         }
     }
@@ -65,7 +86,7 @@ enum StreamingLayer {
 
 /// A dense convolution over a stream of columns.
 final class StreamingConvolution {
-    private let configuration: EncoderLayerConfiguration
+    let configuration: EncoderLayerConfiguration
     private let kernel: EncoderLayer.Kernel
     private let inputSize: Int
     private let outputSize: Int
@@ -98,6 +119,17 @@ final class StreamingConvolution {
             (columns + column * history.columnSize + history.margin).update(
                 from: input + column * inputSize, count: inputSize)
         }
+        return complete(into: output)
+    }
+
+    /// One column of zeros after the last input.
+    func pad(into output: UnsafeMutablePointer<Float>) -> Int {
+        history.append(1).update(repeating: 0, count: history.columnSize)
+        return complete(into: output)
+    }
+
+    /// The output columns whose input is complete.
+    private func complete(into output: UnsafeMutablePointer<Float>) -> Int {
         var written = 0
         while history.count > configuration.history {
             convolution(

@@ -12,7 +12,8 @@ package struct ClipEmbedder {
     /// - Throws: `ModelError` for a damaged second encoder.
     package init(_ model: DetectionModel, hasSecondPass: Bool = true) throws {
         logMel = try LogMel(model.configuration.frontEnd)
-        let stream = ClipPass(encoder: model.encoder, projection: AudioProjection(sharing: model.projection))
+        let stream = ClipPass(
+            encoder: model.encoder, projection: AudioProjection(sharing: model.projection), surroundings: .itself)
         guard hasSecondPass, let configuration = model.configuration.secondPass else {
             passes = [(stream, 1)]
             return
@@ -21,7 +22,8 @@ package struct ClipEmbedder {
         let second = ClipPass(
             encoder: try AudioEncoder(model.directory, configuration: configuration.encoder),
             projection: try AudioProjection(
-                model.directory, prefix: ModelConfiguration.SecondPassConfiguration.tensorPrefix))
+                model.directory, prefix: ModelConfiguration.SecondPassConfiguration.tensorPrefix),
+            surroundings: .zeros)
         passes = [(stream, 1 - configuration.share), (second, configuration.share)]
     }
 
@@ -48,43 +50,63 @@ package struct ClipEmbedder {
 
 /// A clip as one encoder hears it: the mean of all its step embeddings, projected into metric space.
 ///
-/// It is heard as one turn of a recording that repeats its frames, and the steps of this turn count: what comes before
-/// fills the running windows that the encoder squeezes over, which are empty when a stream begins, and what comes after is
-/// what it looks ahead to. Frames are repeated, not samples, so that no click is heard where a turn begins.
+/// It is heard twice, and the second time counts: the first fills the running windows that the encoder squeezes over, which
+/// are empty when a stream begins.
 private final class ClipPass {
-    /// How much is heard before, in seconds: at least what a running window of an encoder holds, in whole turns unless
-    /// one turn is longer than the limit.
+    /// What is around the clip the second time.
+    enum Surroundings {
+        /// One turn of a recording that repeats its frames: a stream goes on before and after each sound. Frames are
+        /// repeated, not samples, so that no click is heard where a turn begins.
+        case itself
+        /// Zeros in every layer, the padding that a network trained on whole clips knows.
+        case zeros
+    }
+
+    /// How much is heard the first time, in seconds: at least what a running window of an encoder holds, in whole turns
+    /// unless one turn is longer than the limit.
     private static let preparation = (least: 5.0, most: 10.0)
 
     private let encoder: AudioEncoder
     private var projection: AudioProjection
+    private let surroundings: Surroundings
 
     var stepFrames: Int { encoder.configuration.stepFrames }
 
-    init(encoder: AudioEncoder, projection: consuming AudioProjection) {
+    init(encoder: AudioEncoder, projection: consuming AudioProjection, surroundings: Surroundings) {
         self.encoder = encoder
         self.projection = projection
+        self.surroundings = surroundings
     }
 
     /// - Parameter frames: [frameCount x melCount], one step at least; what is left of a last step is not heard.
     func embed(_ frames: Matrix, framesPerSecond: Double) -> [Float] {
-        let stepsPerSecond = framesPerSecond / Double(stepFrames)
-        let steps = frames.rowCount / stepFrames
-        precondition(steps > 0, "a clip of \(frames.rowCount) frames fills no step of \(stepFrames)")
-        let turns = Int((Self.preparation.least * stepsPerSecond / Double(steps)).rounded(.up))
-        let stepsBefore = min(turns * steps, Int(Self.preparation.most * stepsPerSecond))
-
-        let turn = steps * stepFrames
-        let begin = turn - stepsBefore * stepFrames % turn
-        let length = (stepsBefore + steps) * stepFrames + encoder.configuration.lookaheadFrames
-        let recording = (begin..<begin + length).flatMap { frames.row($0 % turn) }
-
-        let heard = encoder.steps(
-            of: Matrix(rowCount: length, columnCount: frames.columnCount, values: recording))
-        var mean = [Float](repeating: 0, count: heard.columnCount)
-        for step in stepsBefore..<heard.rowCount {
-            for (index, value) in heard.row(step).enumerated() { mean[index] += value / Float(steps) }
+        let count = frames.rowCount / stepFrames
+        precondition(count > 0, "a clip of \(frames.rowCount) frames fills no step of \(stepFrames)")
+        let steps = steps(of: frames, count: count, stepsPerSecond: framesPerSecond / Double(stepFrames))
+        var mean = [Float](repeating: 0, count: steps.columnCount)
+        for step in steps.rowCount - count..<steps.rowCount {
+            for (index, value) in steps.row(step).enumerated() { mean[index] += value / Float(count) }
         }
         return projection.project(Matrix(rowCount: 1, columnCount: mean.count, values: mean)).values
+    }
+
+    /// - Returns: the last `count` rows are the steps of the clip.
+    private func steps(of frames: Matrix, count: Int, stepsPerSecond: Double) -> Matrix {
+        let turn = count * stepFrames
+        let most = Int(Self.preparation.most * stepsPerSecond)
+        switch surroundings {
+        case .itself:
+            let turns = Int((Self.preparation.least * stepsPerSecond / Double(count)).rounded(.up))
+            let stepsBefore = min(turns * count, most)
+            let begin = turn - stepsBefore * stepFrames % turn
+            let length = (stepsBefore + count) * stepFrames + encoder.configuration.lookaheadFrames
+            let recording = (begin..<begin + length).flatMap { frames.row($0 % turn) }
+            return encoder.steps(of: Matrix(rowCount: length, columnCount: frames.columnCount, values: recording))
+        case .zeros:
+            let clip = Array(frames.values.prefix(turn * frames.columnCount))
+            return encoder.paddedSteps(
+                of: Matrix(rowCount: turn, columnCount: frames.columnCount, values: clip),
+                meanFrames: min(count, most) * stepFrames)
+        }
     }
 }
