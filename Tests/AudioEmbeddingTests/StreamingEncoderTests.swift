@@ -71,7 +71,7 @@ import Testing
 
     // MARK: Whole clips between zeros
 
-    /// The first half with its own running means, the end of the stream with zeros in each layer; any chunking.
+    /// As the batch form with zeros after each layer's input, under any chunking, and again after a reset.
     @Test(arguments: [1, 3, 8, 40], [1, 7, 32])
     func finishPadsEachLayer(steps: Int, chunk: Int) throws {
         let encoder = try AudioEncoder(TinyModel.load())
