@@ -67,7 +67,9 @@ class Layer:
         value = columns
         if layer["expand"]:
             value = _activate(value @ self.tensors["expand.weight"] + self.tensors["expand.bias"], layer["activation"])
-        return self._project(self._convolve(value, self._depthwise), columns)
+        if layer["residual"]:
+            self.skip.append(columns)
+        return self._project(self._convolve(value, self._depthwise))
 
     def finish(self) -> torch.Tensor:
         """The output columns that wait for what they look ahead to, with zeros in its place where the kernel reads."""
@@ -75,16 +77,16 @@ class Layer:
         zeros = self.history.new_zeros(layer["lookahead"], *self.history.shape[1:])
         if layer["kind"] == "convolution":
             return self._convolve(zeros, self._full)
-        return self._project(self._convolve(zeros, self._depthwise), None)
+        return self._project(self._convolve(zeros, self._depthwise))
 
-    def _project(self, value: torch.Tensor, columns: torch.Tensor | None) -> torch.Tensor:
-        """What follows the depthwise convolution; `columns`: the layer's input, for the residual."""
+    def _project(self, value: torch.Tensor) -> torch.Tensor:
+        """What follows the depthwise convolution."""
         layer = self.layer
         if layer["squeeze_channels"] is not None:
             value = value * self._squeeze(value)[:, None, :]
         value = value @ self.tensors["project.weight"] + self.tensors["project.bias"]
         if layer["residual"]:
-            waiting = torch.cat([*self.skip, *([] if columns is None else [columns])])
+            waiting = torch.cat(self.skip)
             value, self.skip = value + waiting[: len(value)], [waiting[len(value) :]]
         return value
 
@@ -147,14 +149,14 @@ class ReferenceEncoder:
         tail = np.zeros(self.configuration["lookahead_samples"], samples.dtype)
         return self.push(self.frontend(torch.from_numpy(np.concatenate([samples, tail]))))
 
-    def _clip(self, samples: np.ndarray) -> torch.Tensor:
+    def _whole_steps(self, samples: np.ndarray) -> torch.Tensor:
         """The frames of a clip, whole steps of them, at least one."""
         front_end, size = self.frontend.front_end, self.configuration["step_frames"]
         shortest = front_end["window_length"] + (size - 1) * front_end["hop_length"]
         frames = self.frontend(torch.from_numpy(np.pad(samples, (0, max(0, shortest - len(samples))))))
         return frames[: len(frames) // size * size]
 
-    def _steps_of(self, seconds: float) -> float:
+    def _steps_in(self, seconds: float) -> float:
         front_end = self.frontend.front_end
         return seconds * front_end["sample_rate"] / front_end["hop_length"] / self.configuration["step_frames"]
 
@@ -162,9 +164,9 @@ class ReferenceEncoder:
         """Steps of a clip heard as one turn of a recording that repeats its frames (whole steps of them). As many turns as
         last `least` seconds go before, so that the running windows are full, or the last `most` seconds of one; they give
         no steps. Its beginning follows."""
-        frames, size = self._clip(samples), self.configuration["step_frames"]
+        frames, size = self._whole_steps(samples), self.configuration["step_frames"]
         count = len(frames) // size
-        before = min(math.ceil(self._steps_of(least) / count) * count, int(self._steps_of(most)))
+        before = min(math.ceil(self._steps_in(least) / count) * count, int(self._steps_in(most)))
         ahead = self.configuration["lookahead_samples"] // self.frontend.front_end["hop_length"]
         self.reset()
         return self.push(frames[torch.arange(-before * size, len(frames) + ahead) % len(frames)])[before:]
@@ -172,9 +174,9 @@ class ReferenceEncoder:
     def padded_steps(self, samples: np.ndarray, most: float = 10.0) -> torch.Tensor:
         """Steps of a clip between zeros in every layer, as the published network pads. Its last `most` seconds are heard
         before, for the running means of squeeze-and-excite."""
-        frames = self._clip(samples)
+        frames = self._whole_steps(samples)
         self.reset()
-        self._between_zeros(frames[-int(self._steps_of(most)) * self.configuration["step_frames"] :])
+        self._between_zeros(frames[-int(self._steps_in(most)) * self.configuration["step_frames"] :])
         self.reset(keep_means=True)
         return self._between_zeros(frames)
 
