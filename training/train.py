@@ -58,7 +58,7 @@ def main() -> None:
         encoder, heads = run.from_directory(arguments.start)
         unheard = "the stages from the streams on did not hear (those before them may have)"
     encoder, heads = run.tuned_on_streams(encoder, heads)
-    heads = run.tuned_on_clips(encoder, heads)
+    heads = run.tuned_on_words(encoder, run.tuned_on_clips(encoder, heads))
     second = run.second_pass(heads)
     run.write(encoder, heads, second, arguments.output)
     run.report(encoder, heads, second[0], arguments.output, unheard, "training/train.sh")

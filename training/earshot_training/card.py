@@ -36,7 +36,8 @@ columns, and its layers from `features.{frozen}` up were trained along with the 
 between silence, again and again, or in the middle of a background recording, mixed, in rooms, through narrow bands. The
 terms: the original network's answer to each window, text to tags, label and caption contrast, tag distillation, the m-LTM
 transport loss (arXiv 2405.10084) under a full Mahalanobis metric M = L^T L, and cross entropy over all labels and
-"nothing". After that the heads went on with whole clips. A text's embedding is drawn towards the mean embeddings of
+"nothing". After that the heads went on with whole clips, and the way from text to tags alone with a list, written for this
+project, of which AudioSet classes some 600 everyday sounds resemble. A text's embedding is drawn towards the mean embeddings of
 training sounds with similar labels, which the file holds ({sounds} labels).
 
 Whole clips are embedded by a second encoder as well, and the mean of both embeddings is taken: the published network with

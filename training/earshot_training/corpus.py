@@ -74,10 +74,33 @@ def read_label_phrases(train_folder: Path) -> dict[str, list[str]]:
     return {label: with_templates([label, *texts]) for label, texts in phrases.items()}
 
 
+LIKENESSES = Path(__file__).with_name("likenesses.tsv")
+"""Everyday sounds in words, most of them without an AudioSet class of their own, and the classes that they sound like."""
+
+
+def read_likenesses(names: list[str], path: Path = LIKENESSES) -> dict[str, np.ndarray]:
+    """For each sound a distribution over the tags ([527], even over those that the file names). ValueError for a line with
+    a tag that is not one of `names`, or with a sound that the file has already."""
+    column, result = {name: index for index, name in enumerate(names)}, {}
+    with open(path, encoding="utf-8") as file:
+        next(file)
+        for number, line in enumerate(file, start=2):
+            sound, tags = line.rstrip("\n").split("\t")
+            tags = tags.split(";")
+            if sound in result:
+                raise ValueError(f"{path}:{number}: {sound!r} is there already")
+            if unknown := [tag for tag in tags if tag not in column]:
+                raise ValueError(f"{path}:{number}: {unknown[0]!r} is not an AudioSet class")
+            result[sound] = np.zeros(TAG_COUNT, np.float32)
+            result[sound][[column[tag] for tag in tags]] = 1.0 / len(tags)
+    return result
+
+
 def all_strings(data: Path, clips: list[Clip]) -> list[str]:
     """Every string that training embeds."""
     names = tag_names(data / "teacher")
     strings = set(read_caption_tags(data / "text", names).captions)
+    strings.update(with_templates(list(read_likenesses(names))))
     strings.update(phrase for phrases in read_tag_phrases(data / "text", names) for phrase in phrases)
     strings.update(phrase for phrases in read_label_phrases(data / "train").values() for phrase in phrases)
     strings.update(caption for clip in clips for caption in clip.captions)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .corpus import CaptionTags
+from .corpus import CaptionTags, with_templates
 from .text import TextEmbedder
 
 
@@ -42,13 +42,18 @@ class TextBanks:
     captions: torch.Tensor
     caption_targets: torch.Tensor
     caption_weights: np.ndarray
+    likeness_vectors: Phrases
+    likeness_targets: torch.Tensor
 
     def to(self, device: torch.device) -> None:
-        self.tag_vectors.to(device), self.label_vectors.to(device)
+        self.tag_vectors.to(device), self.label_vectors.to(device), self.likeness_vectors.to(device)
         self.captions, self.caption_targets = self.captions.to(device), self.caption_targets.to(device)
+        self.likeness_targets = self.likeness_targets.to(device)
 
 
-def text_banks(text: TextEmbedder, tag_phrases: list[list[str]], label_phrases: dict[str, list[str]], captions: CaptionTags) -> TextBanks:
+def text_banks(
+    text: TextEmbedder, tag_phrases: list[list[str]], label_phrases: dict[str, list[str]], captions: CaptionTags, likenesses: dict[str, np.ndarray]
+) -> TextBanks:
     return TextBanks(
         tag_vectors=Phrases(text, tag_phrases),
         label_names=list(label_phrases),
@@ -56,4 +61,6 @@ def text_banks(text: TextEmbedder, tag_phrases: list[list[str]], label_phrases: 
         captions=torch.from_numpy(text(captions.captions)),
         caption_targets=torch.from_numpy(captions.targets),
         caption_weights=captions.weights / captions.weights.sum(),
+        likeness_vectors=Phrases(text, [with_templates([sound]) for sound in likenesses]),
+        likeness_targets=torch.from_numpy(np.stack(list(likenesses.values()))),
     )

@@ -18,7 +18,7 @@ import torch
 from .bank import build_bank
 from .card import write_card
 from .columns import ColumnCache, Stretches, build_columns, build_stretches
-from .corpus import all_strings, read_caption_tags, read_label_phrases, read_tag_phrases, tag_names
+from .corpus import all_strings, read_caption_tags, read_label_phrases, read_likenesses, read_tag_phrases, tag_names
 from .data import Clip, FrameCache, build_cache, read_esc50, read_manifest
 from .distill import StretchBatches, distill
 from .encoder import AudioEncoder, measured_centre, teacher
@@ -78,7 +78,7 @@ class Run:
         names = tag_names(self.data / "teacher")
         self.text.add(all_strings(self.data, self.clips))
         captions = read_caption_tags(self.data / "text", names)
-        return text_banks(self.text, read_tag_phrases(self.data / "text", names), read_label_phrases(self.data / "train"), captions)
+        return text_banks(self.text, read_tag_phrases(self.data / "text", names), read_label_phrases(self.data / "train"), captions, read_likenesses(names))
 
     @property
     def checkpoint(self) -> str:
@@ -193,6 +193,20 @@ class Run:
             heads = trainer.train(self.folder / "clips")
             torch.save(mean_of(before, heads.state_dict(), chosen["start_share"]), path)
         heads.load_state_dict(torch.load(path, weights_only=True))
+        return heads.eval().requires_grad_(False)
+
+    def tuned_on_words(self, encoder: AudioEncoder, heads: Heads) -> Heads:
+        """Heads whose way from sentences to tags went on alone. Trained with the rest, it learns which one tag tells a
+        label's few recordings from those of others ("washing machine": Sewing machine); here what words mean comes first."""
+        path, chosen = self.folder / "words.heads.pt", self.settings["train_heads"] | self.settings["tune_words"]
+        if not path.exists():
+            states = []
+            for seed in chosen["seeds"]:
+                trained = copy.deepcopy(heads)
+                trainer = HeadTrainer(trained, encoder, self.clip_steps(encoder), self.clips, self.usable, self.banks, self.text, chosen | {"seed": seed})
+                states.append(trainer.train(self.folder / f"words-{seed}").text_tags.state_dict())
+            torch.save({name: sum(state[name] for state in states) / len(states) for name in states[0]}, path)
+        heads.text_tags.load_state_dict(torch.load(path, weights_only=True))
         return heads.eval().requires_grad_(False)
 
     def second_pass(self, heads: Heads) -> tuple[AudioEncoder, Heads]:

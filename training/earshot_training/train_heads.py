@@ -1,8 +1,8 @@
 """Trains the projections and the metric on pooled step embeddings of the frozen encoder.
 
-Three terms at once: sentences -> tags (from captions with AudioSet labels and from tag phrases), the joint block
-(labels and captions against clips, and against the encoder's own tags), and the m-LTM loss on the whole vector under
-the Mahalanobis metric. The metric factor starts as the principal axes of the text and audio vectors, so that it
+Three terms at once: sentences -> tags (from captions with AudioSet labels, from tag phrases and from what sounds
+resemble), the joint block (labels and captions against clips, and against the encoder's own tags), and the m-LTM loss
+on the whole vector under the Mahalanobis metric. A stage trains all blocks or those that `trained` names. The metric factor starts as the principal axes of the text and audio vectors, so that it
 keeps the plain inner product.
 """
 
@@ -28,7 +28,7 @@ from .text import TextEmbedder
 from .transport import mltm_loss
 
 
-LOSS_NAMES = ("tags", "labels", "tag_labels", "distil", "captions", "transport", "teacher")
+LOSS_NAMES = ("tags", "likenesses", "labels", "tag_labels", "distil", "captions", "transport", "teacher")
 
 
 class HeadTrainer:
@@ -108,6 +108,13 @@ class HeadTrainer:
         predicted = torch.log_softmax(self.heads.text_tags(banks.captions[rows]), dim=1)
         return 0.5 * loss - 0.5 * (banks.caption_targets[rows] * predicted).sum(1).mean()
 
+    def likeness_loss(self, rng: np.random.Generator) -> torch.Tensor:
+        """Cross entropy of the distribution that a text vector holds (the sharpened one) with what the sound resembles."""
+        banks = self.banks
+        which = rng.integers(0, len(banks.likeness_targets), self.settings["text_batch"] // 2)
+        predicted = torch.log_softmax(self.heads.sharpness * self.heads.text_tags(banks.likeness_vectors.pick(rng, which)), dim=1)
+        return -(banks.likeness_targets[which] * predicted).sum(1).mean()
+
     def losses(self, rng: np.random.Generator, metric: bool) -> dict[str, torch.Tensor]:
         settings, heads, banks = self.settings, self.heads, self.banks
         (pooled, hidden, logits), truth, rows = self.draw(rng)
@@ -119,7 +126,7 @@ class HeadTrainer:
         label_text = banks.label_vectors.pick(rng, present.numpy())
         label_joint = functional.normalize(heads.text_joint(label_text), dim=1)
         target = truth / truth.sum(1, keepdim=True)
-        result = {"tags": self.tag_loss(rng)}
+        result = {"tags": self.tag_loss(rng), "likenesses": self.likeness_loss(rng)}
         label_tags = functional.normalize(torch.softmax(heads.sharpness * heads.text_tags(label_text), dim=1), dim=1)
         result["tag_labels"] = -(target * torch.log_softmax(scale * tag_block @ label_tags.T, dim=1)).sum(1).mean()
         result["labels"] = -(target * torch.log_softmax(scale * joint @ label_joint.T, dim=1)).sum(1).mean()
@@ -153,9 +160,11 @@ class HeadTrainer:
         torch.manual_seed(settings["seed"])
         run.mkdir(parents=True, exist_ok=True)
         steps, metric_from = settings["steps"], settings["metric_from"]
-        heads.factor.requires_grad_(False)
+        heads.requires_grad_(False)
+        for block in settings["trained"]:
+            heads.get_submodule(block).requires_grad_(True)
         groups = [
-            {"params": [p for name, p in heads.named_parameters() if name != "factor"], "lr": settings["lr"], "base": settings["lr"]},
+            {"params": [p for p in heads.parameters() if p.requires_grad], "lr": settings["lr"], "base": settings["lr"]},
             {"params": [self.log_scale], "lr": settings["lr"], "base": settings["lr"], "weight_decay": 0.0},
             {"params": [heads.factor], "lr": settings["metric_lr"], "base": settings["metric_lr"], "weight_decay": 0.0},
         ]

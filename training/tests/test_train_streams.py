@@ -61,7 +61,7 @@ def trainer(**changes):
     clips = [Clip(Path(str(row)), "s", kind, labels, captions) for row, (kind, labels, captions) in enumerate([
         ("event", ["dog"], ["a dog"]), ("event", ["cat", "dog"], ["a cat and a dog"]), ("event", ["rain"], ["rain falls"]), ("background", [], [])])]  # fmt: skip
     captions = CaptionTags(["one", "two"], np.eye(TAG_COUNT, dtype=np.float32)[:2], np.ones(2))
-    banks = text_banks(sentence_embeddings, [[f"tag {tag}"] for tag in range(TAG_COUNT)], {"dog": ["dog", "hound"], "cat": ["cat"], "rain": ["rain"]}, captions)
+    banks = text_banks(sentence_embeddings, [[f"tag {tag}"] for tag in range(TAG_COUNT)], {"dog": ["dog", "hound"], "cat": ["cat"], "rain": ["rain"]}, captions, {"dog": np.eye(TAG_COUNT, dtype=np.float32)[1]})
     torch.manual_seed(4)
     heads = Heads(hidden_size=16, joint_size=8, embedding_size=TAG_COUNT + 8)
     cpu = torch.device("cpu")
