@@ -71,7 +71,7 @@ windows are full as they are in a stream; *both*: so, and by the second encoder 
 hearing the clip once for the running windows; so `earshot classify` and `earshot evaluate tagging` do. *argmax*: each clip alone; *balanced*: the transductive
 protocol of the m-LTM paper, entropic transport ({regularisation}) over all 400 clips x 50 labels with uniform marginals.
 Fold 1 was looked at during development: recipes and
-a few of their settings (shares of averaged weights, what texts recall) were chosen with its figures in view. *held-out sources*: {held_out[clips]} clips of
+a few of their settings (shares of averaged weights and of the second encoder, what texts recall) were chosen with its figures in view. *held-out sources*: {held_out[clips]} clips of
 training collections that {unheard}, heard once, against all
 {held_out[labels]} labels that occur among them, one prompt each; a hit is any label of the clip.
 

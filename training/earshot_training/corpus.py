@@ -79,13 +79,13 @@ LIKENESSES = Path(__file__).with_name("likenesses.tsv")
 
 
 def read_likenesses(names: list[str], path: Path = LIKENESSES) -> dict[str, np.ndarray]:
-    """For each sound a distribution over the tags ([527], even over those that the file names). ValueError for a line with
-    a tag that is not one of `names`, or with a sound that the file has already."""
+    """For each sound a distribution over the tags ([527], even over those that the file names). ValueError for a line that
+    is not a sound, a tab and tags, with a tag that is not one of `names`, or with a sound that the file has already."""
     column, result = {name: index for index, name in enumerate(names)}, {}
     with open(path, encoding="utf-8") as file:
         next(file)
         for number, line in enumerate(file, start=2):
-            sound, tags = line.rstrip("\n").split("\t")
+            sound, _, tags = line.rstrip("\n").partition("\t")
             tags = tags.split(";")
             if sound in result:
                 raise ValueError(f"{path}:{number}: {sound!r} is there already")

@@ -85,7 +85,7 @@ def test_the_likenesses_that_ship_name_classes_of_audioset():
     assert all(abs(row.sum() - 1) < 1e-5 and len(row) == TAG_COUNT for row in rows.values())
 
 
-@pytest.mark.parametrize("line, complaint", [("oven\tBeep;Blorp", "'Blorp' is not an AudioSet class"), ("kettle\tBeep", "'kettle' is there already")])
+@pytest.mark.parametrize("line, complaint", [("oven", "'' is not an AudioSet class"), ("oven\tBeep;Blorp", "'Blorp' is not an AudioSet class"), ("kettle\tBeep", "'kettle' is there already")])
 def test_a_bad_line_of_likenesses_is_named(line, complaint, tmp_path):
     path = tmp_path / "likenesses.tsv"
     path.write_text(f"sound\ttags\nkettle\tHiss;Steam\n{line}\n")
